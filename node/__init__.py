@@ -1,0 +1,1 @@
+"""The program: composes the maths and the facts into what people run."""
