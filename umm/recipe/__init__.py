@@ -1,0 +1,1 @@
+"""What to merge and how, as plain data: the YAML language, its checks, its canonical form and digest."""
