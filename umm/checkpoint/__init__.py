@@ -1,0 +1,1 @@
+"""Model folders: strict reading, adapters, token alignment, atomic writing."""
