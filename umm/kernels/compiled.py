@@ -1,0 +1,138 @@
+"""The fused backend: prepares arguments for the numba loops; what has no fused loop goes to the portable backend."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umm.arithmetic import rank_step
+from umm.checkpoint.dtype import Dtype
+from umm.forms import Blend, Mix, Window
+from umm.kernels import loops
+from umm.kernels.tile import Score, Search, Ties, Tile
+
+name = "numba"
+
+SIGN = 0x80000000  # ordered bits of zero
+_ELECT = {None: 0, "sum": 1, "plain": 2, "count": 3}
+_ALL, _WINDOWS, _MASK, _SHARED = range(4)
+_NO_BITS = np.zeros((1, 1), np.uint8)
+
+
+def _codes(tile: Tile) -> NDArray[np.int64]:
+    return np.array([d.code for d in tile.dtypes], np.int64)
+
+
+def _blocks(tile: Tile) -> int:
+    return tile.count // tile.row * -(-tile.row // loops.BLOCK)
+
+
+def keys(tile: Tile, score: Score) -> NDArray[np.uint32]:
+    """Scores as integers that order like them."""
+    return _signed_keys(tile, score).view(np.uint32) ^ np.uint32(SIGN)
+
+
+def _signed_keys(tile: Tile, score: Score) -> NDArray[np.int32]:
+    """The same, shifted to be signed: the bits of a float that is not negative, as they are."""
+    if not isinstance(score, str):
+        from umm.kernels import portable
+
+        return (portable.keys(tile, score) ^ np.uint32(SIGN)).view(np.int32)
+    rows = 1 if score == "variance" else len(tile.dtypes) - tile.has_base
+    out = np.empty((rows, tile.count), np.int32)
+    loops.magnitudes(tile.raw, _codes(tile), tile.has_base, tile.count, score == "variance", out)
+    return out
+
+
+def count(tile: Tile, score: Score, searches: Sequence[Search]) -> None:
+    """Count what lies above each bracket and fill its bins."""
+    found = _signed_keys(tile, score)
+    for s in searches:
+        hints = np.array(list(dict.fromkeys([*(b - SIGN for b in s.popular), 0, 1, 2]))[:3], np.int64)
+        s.above += loops.count(found[s.row], s.low - SIGN, s.width, s.shift, hints, s.bins, s.mixed)
+
+
+def gram(tile: Tile, deltas: bool) -> NDArray[np.float64]:
+    """Block sums of products of input pairs, (pairs, blocks)."""
+    inputs = len(tile.dtypes) - (deltas and tile.has_base)
+    out = np.empty((inputs * (inputs + 1) // 2, _blocks(tile)))
+    loops.gram(tile.raw, _codes(tile), tile.has_base and deltas, tile.count, tile.row, out)
+    return out
+
+
+def _boundary(cut: tuple[int, int]) -> tuple[float, int]:
+    """A window's boundary as (magnitude, ties); nothing lies above infinity, everything above -1."""
+    bits, ties = cut
+    if bits >= 1 << 32:
+        return np.inf, 0
+    if bits < SIGN:
+        return -1.0, 0
+    return float(np.array([bits - SIGN], np.uint32).view(np.float32)[0]), ties
+
+
+class _Thinning:
+    """A form's way of thinning out, as arrays for the loops."""
+
+    def __init__(self, form: Mix, ties: Ties) -> None:
+        windows: Sequence[Window | None] = form.windows or (form.shared,)
+        cuts = [w or Window((1 << 32, 0), (0, 0)) for w in windows]
+        first, last = [_boundary(c.first) for c in cuts], [_boundary(c.last) for c in cuts]
+        self.mode = _MASK if form.mask else _SHARED if form.shared else _WINDOWS if form.windows else _ALL
+        edges = np.array([[e[0] for e in first], [e[0] for e in last]], np.float32)
+        self.edges = np.stack([edges, np.nextafter(edges, np.float32(np.inf))], axis=1)
+        self.limits = np.array([[e[1] for e in first], [e[1] for e in last]], np.int64)
+        self.bits = form.mask.bits if form.mask else _NO_BITS
+        self.ties = ties
+
+    def arguments(self) -> tuple[object, ...]:
+        """In the order that the loops take them."""
+        return self.mode, self.edges, self.limits, self.ties.first, self.ties.last, self.bits
+
+
+def masses(tile: Tile, mix: Mix, ties: Ties, *, squares: bool) -> NDArray[np.float64]:
+    """Block sums of |delta| (or its square), whole and thinned, (2 K, blocks)."""
+    experts = len(tile.dtypes) - 1
+    out = np.empty((2 * experts, _blocks(tile)))
+    thinning = _Thinning(mix, ties).arguments()
+    loops.masses(tile.raw, _codes(tile), tile.start, tile.count, tile.row, squares, *thinning, out)
+    return out
+
+
+def draw(
+    tile: Tile, keys: Sequence[int], odds: Sequence[tuple[int, int]], bits: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Set the bits of kept elements; returns the block sums of |delta|, whole and thinned."""
+    experts = len(tile.dtypes) - 1
+    out = np.empty((2 * experts, _blocks(tile)))
+    for k, (key, (low, high)) in enumerate(zip(keys, odds, strict=True)):
+        place = (tile.raw, _codes(tile), k, tile.start, tile.count, tile.row)
+        step = rank_step(low, high, tile.row)
+        start = (low + high) // 2 if tile.row == 1 else low
+        loops.draw(*place, key & 0xFFFFFFFF, key >> 32, start, step, bits[k], out[k], out[experts + k])
+    return out
+
+
+def blend(tile: Tile, form: Blend, dtype: Dtype, out: NDArray[np.uint8], shape: tuple[int, int]) -> int:
+    """Weighted sum of inputs in order."""
+    if form.rows is not None:
+        from umm.kernels import portable
+
+        return portable.blend(tile, form, dtype, out, shape)
+    coefficients = np.array(form.coefficients, np.float32)
+    deltas, divisor = form.deltas and tile.has_base, np.float32(form.divisor or 1.0)
+    plain = (tile.raw, _codes(tile), deltas, tile.count, coefficients)
+    return int(loops.blend(*plain, form.divisor is not None, divisor, dtype.code, out))
+
+
+def mix(tile: Tile, form: Mix, ties: Ties, dtype: Dtype, out: NDArray[np.uint8]) -> int:
+    """Thin out, rescale, weigh, elect, sum, divide, scale, add."""
+    weights = np.array(form.weights, np.float32)
+    rescale = np.array(form.rescale or (1.0,) * len(weights), np.float32)
+    total = np.float32(0)
+    for w in weights:
+        total = np.float32(total + w)
+    divisor = np.float32(1) if abs(total) < np.float32(1e-8) else total
+    rule = (_ELECT[form.elect], form.divide, np.float32(form.floor), divisor, np.float32(form.scale))
+    place = (tile.raw, _codes(tile), tile.start, tile.count)
+    thinning = _Thinning(form, ties).arguments()
+    return int(loops.mix(*place, *thinning, weights, form.rescale is not None, rescale, *rule, dtype.code, out))

@@ -1,0 +1,546 @@
+"""Fused loops, compiled by numba on first use and cached. Blocks of 1024 elements stay in the first-level cache.
+
+Each loop is a chain of simple passes over a block that LLVM turns into vector code. There is no fast-math: every
+operation is one IEEE-754 step in the written order, as in ``portable``, which the tests hold it to bit for bit.
+
+Arguments that recur: ``raw`` (inputs, bytes) the tile's bytes with ``codes`` for their types (0 bfloat16, 1 float16,
+2 float32), the base in row 0; ``n`` elements from ``start``; ``out`` raw output bytes of type ``out_code``.
+
+There are no annotations because numba infers types. It is one file because numba's cache notices only changes of the
+file that a loop is in.
+"""
+
+import numpy as np
+from numba import njit
+
+BLOCK = 1024
+LANES = 32
+QUARTER = 256
+RANK_BITS = 17
+FRACTION = 20  # bits behind the point of a threshold's step per half rank
+INFINITE = 0x7F800000  # bits from which a float32 magnitude is infinite or NaN
+INFINITE_HALF = 0x7C00
+OUTPUT_BIT = 1 << 31
+
+
+compiled = njit(nogil=True, cache=True, error_model="numpy")
+
+ONE_BYTE = np.array([sum(((b >> i) & 1) << (8 * i) for i in range(8)) for b in range(256)], np.uint64)
+GATHER_BITS = np.uint64(0x0102040810204080)  # times eight 0/1 bytes: their bits in the top byte
+
+
+@compiled
+def widen(raw, code, offset, m, out):
+    """Elements ``offset .. offset + m`` as float32 into ``out``; returns whether any is NaN or infinite."""
+    bits = out.view(np.uint32)
+    top = np.uint32(0)
+    if code == 0:
+        half = raw.view(np.uint16)[offset : offset + m]
+        for j in range(m):
+            u = np.uint32(np.uint32(half[j]) << np.uint32(16))
+            bits[j] = u
+            top = max(top, np.uint32(u & np.uint32(0x7FFFFFFF)))
+        return top >= np.uint32(INFINITE)
+    if code == 1:
+        half = raw.view(np.uint16)[offset : offset + m]
+        for j in range(m):
+            h = np.uint32(half[j])
+            bits[j] = np.uint32((h & np.uint32(0x7FFF)) << np.uint32(13))
+            top = max(top, np.uint32(h & np.uint32(0x7FFF)))
+        for j in range(m):
+            out[j] = out[j] * np.float32(2.0**112)
+        for j in range(m):
+            bits[j] = np.uint32(bits[j] | np.uint32((np.uint32(half[j]) & np.uint32(0x8000)) << np.uint32(16)))
+        return top >= np.uint32(INFINITE_HALF)
+    full = raw.view(np.uint32)[offset : offset + m]
+    for j in range(m):
+        u = full[j]
+        bits[j] = u
+        top = max(top, np.uint32(u & np.uint32(0x7FFFFFFF)))
+    return top >= np.uint32(INFINITE)
+
+
+@compiled
+def narrow(values, code, offset, m, out):
+    """Round ``values[:m]`` to nearest even into ``out`` from element ``offset``; returns whether any is not finite."""
+    bits = values.view(np.uint32)
+    top = np.uint32(0)
+    if code == 0:
+        half = out.view(np.uint16)[offset : offset + m]
+        for j in range(m):
+            u = bits[j]
+            r = np.uint32((u + np.uint32(0x7FFF) + ((u >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+            half[j] = np.uint16(r)
+            top = max(top, np.uint32(r & np.uint32(0x7FFF)))
+        return top >= np.uint32(0x7F80)
+    if code == 1:
+        half = out.view(np.uint16)[offset : offset + m]
+        small = np.empty(BLOCK, np.float32)
+        small_bits = small.view(np.uint32)
+        for j in range(m):
+            small[j] = abs(values[j]) + np.float32(0.5)  # its last place is float16's least step
+        for j in range(m):
+            a = np.uint32(bits[j] & np.uint32(0x7FFFFFFF))
+            odd = (a >> np.uint32(13)) & np.uint32(1)
+            normal = np.uint32((a + np.uint32(0xFFF) + odd) >> np.uint32(13)) - np.uint32(0x1C000)
+            tiny = small_bits[j] - np.uint32(0x3F000000)
+            r = np.uint32(tiny) if a < np.uint32(0x38800000) else np.uint32(normal)
+            r = min(r, np.uint32(INFINITE_HALF))
+            half[j] = np.uint16(r | ((bits[j] >> np.uint32(16)) & np.uint32(0x8000)))
+            top = max(top, r)
+        return top >= np.uint32(INFINITE_HALF)
+    full = out.view(np.uint32)[offset : offset + m]
+    for j in range(m):
+        u = bits[j]
+        full[j] = u
+        top = max(top, np.uint32(u & np.uint32(0x7FFFFFFF)))
+    return top >= np.uint32(INFINITE)
+
+
+@compiled
+def lane_sum(a, b, m, kind, scratch):
+    """The canonical float64 block sum of a * b (kind 0), |a| (1) or a * a (2).
+
+    Eight rows of lanes at a time: one row at a time would store and reload every lane for each addition.
+    """
+    wide, lanes = scratch[:BLOCK], scratch[BLOCK : BLOCK + LANES]
+    for j in range(LANES):
+        lanes[j] = 0.0
+    other = b if kind == 0 else a
+    if kind == 1:
+        for j in range(m):
+            wide[j] = np.float64(abs(a[j]))
+    else:
+        for j in range(m):
+            wide[j] = np.float64(a[j]) * np.float64(other[j])
+    padded = (m + 8 * LANES - 1) // (8 * LANES) * (8 * LANES)
+    for j in range(m, padded):
+        wide[j] = 0.0
+    for o in range(0, padded, 8 * LANES):  # slices, not wide[o + j]: numba's check for negative indices is slow
+        r0, r1, r2, r3 = wide[o : o + 32], wide[o + 32 : o + 64], wide[o + 64 : o + 96], wide[o + 96 : o + 128]
+        p = o + 128
+        r4, r5, r6, r7 = wide[p : p + 32], wide[p + 32 : p + 64], wide[p + 64 : p + 96], wide[p + 96 : p + 128]
+        for j in range(LANES):
+            upper = (((lanes[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]
+            lanes[j] = (((upper + r4[j]) + r5[j]) + r6[j]) + r7[j]
+    width = LANES // 2
+    while width > 0:
+        for j in range(width):
+            lanes[j] += lanes[width + j]
+        width //= 2
+    return lanes[0]
+
+
+@compiled
+def delta_block(raw, codes, has_base, k, offset, m, base, out):
+    """Expert k minus the (already widened) base into ``out``; returns whether the expert is not finite."""
+    row = k + 1 if has_base else k
+    bad = widen(raw[row], codes[row], offset, m, out)
+    if has_base:
+        for j in range(m):
+            out[j] = out[j] - base[j]
+    return bad
+
+
+@compiled
+def variance_block(deltas, m, mean, out):
+    """Population variance across experts, of differences from the first: equal deltas have none, exactly."""
+    experts, origin = np.float32(len(deltas)), deltas[0]
+    for j in range(m):
+        mean[j] = np.float32(0)
+        out[j] = np.float32(0)
+    for d in range(len(deltas)):
+        delta = deltas[d]
+        for j in range(m):
+            mean[j] += delta[j] - origin[j]
+    for j in range(m):
+        mean[j] = mean[j] / experts
+    for d in range(len(deltas)):
+        delta = deltas[d]
+        for j in range(m):
+            difference = (delta[j] - origin[j]) - mean[j]
+            out[j] += difference * difference
+    for j in range(m):
+        out[j] = out[j] / experts
+
+
+@compiled
+def magnitudes(raw, codes, has_base, n, of_variance, out):
+    """Bits of every expert's |delta|, or of the variance across experts, (rows, n)."""
+    experts = len(codes) - 1 if has_base else len(codes)
+    base, score = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    deltas = np.empty((experts, BLOCK), np.float32)
+    bits = score.view(np.int32)
+    for o in range(0, n, BLOCK):
+        m = min(BLOCK, n - o)
+        if has_base:
+            widen(raw[0], codes[0], o, m, base)
+        for k in range(experts):
+            delta_block(raw, codes, has_base, k, o, m, base, deltas[k])
+        if of_variance:
+            variance_block(deltas, m, base, score)
+            part = out[0, o : o + m]
+            for j in range(m):
+                part[j] = bits[j]
+        else:
+            for k in range(experts):
+                delta, part = deltas[k], out[k, o : o + m].view(np.float32)
+                for j in range(m):
+                    part[j] = abs(delta[j])
+
+
+@compiled
+def count(keys, low, width, shift, popular, bins, mixed):
+    """Histogram keys within a bracket into ``bins``; keys equal to a ``popular`` one are counted apart, faster.
+
+    Returns how many lie above it. ``mixed`` notes the bins that hold more than their own first bit pattern.
+    """
+    inside = np.zeros(BLOCK, np.uint8)
+    eights = inside.view(np.uint64)
+    least, most = np.int32(max(low, -(1 << 31))), np.int32(min(low + width - 1, (1 << 31) - 1))
+    p0, p1, p2 = np.int32(popular[0]), np.int32(popular[1]), np.int32(popular[2])
+    above, n0, n1, n2 = 0, 0, 0, 0
+    below_bin = np.int64((1 << shift) - 1)
+    for o in range(0, len(keys), BLOCK):
+        part = keys[o : o + BLOCK]
+        m = len(part)
+        larger, c0, c1, c2 = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        for j in range(m):
+            key = part[j]
+            larger += np.int32(key > most)
+            c0 += np.int32(key == p0)
+            c1 += np.int32(key == p1)
+            c2 += np.int32(key == p2)
+        for j in range(m):
+            key = part[j]
+            inside[j] = np.uint8((key >= least) & (key <= most) & (key != p0) & (key != p1) & (key != p2))
+        above, n0, n1, n2 = above + larger, n0 + c0, n1 + c1, n2 + c2
+        for j in range(m, (m + 7) // 8 * 8):
+            inside[j] = 0
+        for e in range((m + 7) // 8):  # few keys lie inside, so most groups of eight are skipped
+            if eights[e] != 0:
+                for j in range(8 * e, 8 * e + 8):
+                    if inside[j] != 0:
+                        place = np.int64(part[j]) - low
+                        bins[np.uint64(place >> shift)] += np.uint32(1)
+                        if place & below_bin != 0:
+                            mixed[np.uint64(place >> shift)] = 1
+    for value, times in ((p0, n0), (p1, n1), (p2, n2)):
+        place = np.int64(value) - low
+        if times > 0 and place >= 0 and place < width:
+            bins[place >> shift] += np.uint32(times)
+            if place & below_bin != 0:
+                mixed[place >> shift] = 1
+    return above
+
+
+@compiled
+def gram(raw, codes, deltas, n, row, out):
+    """Block sums of products of inputs (or, with ``deltas``, of experts minus base), (pairs, blocks)."""
+    inputs = len(codes) - 1 if deltas else len(codes)
+    base = np.empty(BLOCK, np.float32)
+    values, scratch = np.empty((inputs, BLOCK), np.float32), np.empty(BLOCK + LANES, np.float64)
+    block = 0
+    for line in range(0, n, row):
+        for o in range(line, line + row, BLOCK):
+            m = min(BLOCK, line + row - o)
+            if deltas:
+                widen(raw[0], codes[0], o, m, base)
+            for k in range(inputs):
+                delta_block(raw, codes, deltas, k, o, m, base, values[k])
+            pair = 0
+            for i in range(inputs):
+                for j in range(i, inputs):
+                    out[pair, block] = lane_sum(values[i], values[j], m, 0, scratch)
+                    pair += 1
+            block += 1
+
+
+@compiled
+def unpack(bits, position, m, flags):
+    """Bits from ``position`` on as 0/1 bytes."""
+    if position & 7 == 0:
+        wide = flags.view(np.uint64)
+        first = position >> 3
+        for i in range((m + 7) >> 3):
+            wide[i] = ONE_BYTE[bits[first + i]]
+        return
+    for j in range(m):
+        flags[j] = (bits[(position + j) >> 3] >> ((position + j) & 7)) & 1
+
+
+@compiled
+def passes(score, m, edge, limit, seen, flags):
+    """Set flags of scores before a boundary: larger, or equal and among the first ``limit``; returns ties seen."""
+    place = seen
+    for j in range(m):
+        equal = score[j] == edge
+        flags[j] = np.uint8((score[j] > edge) | (equal & (place < limit)))
+        place += equal
+    return place
+
+
+@compiled
+def keep_window(score, m, k, edges, limits, first, last, values):
+    """Set ``values`` to zero where their score is outside window k; advances the tie counters.
+
+    ``edges`` holds for each boundary the score and the next larger float. Unless a boundary's quota of ties ends
+    within this block, a block is done by comparing with one of the two.
+    """
+    ties_first, ties_last = np.int32(0), np.int32(0)
+    high, low = edges[0, 0, k], edges[1, 0, k]
+    for j in range(m):
+        ties_first += np.int32(score[j] == high)
+        ties_last += np.int32(score[j] == low)
+    all_first, all_last = first[k] + ties_first <= limits[0, k], last[k] + ties_last <= limits[1, k]
+    if (all_first or first[k] >= limits[0, k]) and (all_last or last[k] >= limits[1, k]):
+        bound = high if all_first else edges[0, 1, k]
+        least = low if all_last else edges[1, 1, k]
+        for j in range(m):
+            values[j] = values[j] if (score[j] >= least) & (score[j] < bound) else np.float32(0)
+    else:
+        dropped, kept = np.empty(m, np.uint8), np.empty(m, np.uint8)
+        passes(score, m, high, limits[0, k], first[k], dropped)
+        passes(score, m, low, limits[1, k], last[k], kept)
+        for j in range(m):
+            values[j] = values[j] if (kept[j] != 0) & (dropped[j] == 0) else np.float32(0)
+    first[k] += ties_first
+    last[k] += ties_last
+
+
+@compiled
+def thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mean, flags):
+    """Set to zero what the form drops from one block of all experts' deltas."""
+    if mode == 3:
+        variance_block(deltas, m, mean, score)
+        for j in range(m):
+            mean[j] = np.float32(1)
+        keep_window(score, m, 0, edges, limits, first, last, mean)
+        for k in range(len(deltas)):
+            delta = deltas[k]
+            for j in range(m):
+                delta[j] = delta[j] if mean[j] != 0 else np.float32(0)
+    elif mode == 1:
+        for k in range(len(deltas)):
+            delta = deltas[k]
+            for j in range(m):
+                score[j] = abs(delta[j])
+            keep_window(score, m, k, edges, limits, first, last, delta)
+    elif mode == 2:
+        for k in range(len(deltas)):
+            delta = deltas[k]
+            unpack(bits[k], start + o, m, flags)
+            for j in range(m):
+                delta[j] = delta[j] if flags[j] != 0 else np.float32(0)
+
+
+@compiled
+def masses(raw, codes, start, n, row, squares, mode, edges, limits, first, last, bits, out):
+    """Block sums of |delta| or its square before (rows 0..K) and after thinning (rows K..2K)."""
+    experts = len(codes) - 1
+    base, score, mean = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    deltas = np.empty((experts, BLOCK), np.float32)
+    flags, scratch = np.empty(BLOCK, np.uint8), np.empty(BLOCK + LANES, np.float64)
+    kind = 2 if squares else 1
+    block = 0
+    for line in range(0, n, row):
+        for o in range(line, line + row, BLOCK):
+            m = min(BLOCK, line + row - o)
+            widen(raw[0], codes[0], o, m, base)
+            for k in range(experts):
+                delta_block(raw, codes, True, k, o, m, base, deltas[k])
+                out[k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
+            thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mean, flags)
+            for k in range(experts):
+                out[experts + k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
+            block += 1
+
+
+@compiled
+def philox(key_low, key_high, block, words):
+    """The 1024 random words of one block of elements, in element order."""
+    mask = np.uint64(0xFFFFFFFF)
+    for i in range(QUARTER):
+        counter = np.uint64(block * QUARTER + i)
+        c0, c1, c2, c3 = counter & mask, counter >> np.uint64(32), np.uint64(0), np.uint64(0)
+        k0, k1 = np.uint64(key_low), np.uint64(key_high)
+        for _ in range(10):
+            p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+            c0, c2 = (p1 >> np.uint64(32)) ^ c1 ^ k0, (p0 >> np.uint64(32)) ^ c3 ^ k1
+            c1, c3 = p1 & mask, p0 & mask
+            k0, k1 = (k0 + np.uint64(0x9E3779B9)) & mask, (k1 + np.uint64(0xBB67AE85)) & mask
+        words[i] = np.uint32(c0)
+        words[QUARTER + i] = np.uint32(c1)
+        words[2 * QUARTER + i] = np.uint32(c2)
+        words[3 * QUARTER + i] = np.uint32(c3)
+
+
+@compiled
+def class_thresholds(delta, low, step, classes, counts, thresholds):
+    """Each element's magnitude class, and each class's keep threshold from the mean rank of its members."""
+    row = len(classes)
+    bits = delta.view(np.uint32)
+    least, most = np.uint16(0xFFFF), np.uint16(0)
+    for j in range(row):
+        c = np.uint16((bits[j] & np.uint32(0x7FFFFFFF)) >> np.uint32(RANK_BITS))
+        classes[j] = c
+        most = max(most, c)
+        least = min(least, np.uint16(c - np.uint16(1)))  # zero wraps around: it is counted apart
+    first = np.int64(least) + 1
+    for c in range(first, np.int64(most) + 1):
+        counts[c] = 0
+    counts[0] = 0
+    for j in range(row):
+        counts[np.uint32(classes[j])] += 1
+    below = counts[0]
+    thresholds[0] = np.uint32(low + ((step * (below - 1)) >> FRACTION))
+    for c in range(first, np.int64(most) + 1):
+        thresholds[c] = np.uint32(low + ((step * (2 * below + counts[c] - 1)) >> FRACTION))
+        below += counts[c]
+
+
+@compiled
+def draw(raw, codes, k, start, n, row, key_low, key_high, low, step, bits, whole, kept):
+    """Set the bits of the elements of expert k that are kept; block sums of |delta| into ``whole`` and ``kept``."""
+    lead = start & (BLOCK - 1)
+    words = np.empty((lead + n + BLOCK - 1) // BLOCK * BLOCK, np.uint32)
+    for b in range(len(words) // BLOCK):
+        philox(key_low, key_high, (start >> 10) + b, words[b * BLOCK : (b + 1) * BLOCK])
+    base, delta = np.empty(BLOCK, np.float32), np.empty(row + BLOCK, np.float32)
+    flags = np.zeros(n + 16, np.uint8)
+    classes, scratch = np.empty(row, np.uint16), np.empty(BLOCK + LANES, np.float64)
+    counts = np.zeros(1 << (31 - RANK_BITS), np.int64)
+    thresholds = np.zeros(len(counts), np.uint32)
+    block = 0
+    for line in range(0, n, row):
+        for o in range(0, row, BLOCK):
+            m = min(BLOCK, row - o)
+            widen(raw[0], codes[0], line + o, m, base)
+            delta_block(raw, codes, True, k, line + o, m, base, delta[o : o + BLOCK])
+        chosen, drawn = flags[line : line + row], words[lead + line : lead + line + row]
+        if step != 0:
+            class_thresholds(delta, low, step, classes, counts, thresholds)
+            for j in range(row):
+                chosen[j] = drawn[j] < thresholds[np.uint32(classes[j])]
+        else:
+            for j in range(row):
+                chosen[j] = np.int64(drawn[j]) < low
+        for o in range(0, row, BLOCK):
+            m = min(BLOCK, row - o)
+            part, here = delta[o : o + BLOCK], chosen[o : o + m]
+            whole[block] = lane_sum(part, part, m, 1, scratch)
+            for j in range(m):
+                part[j] = part[j] if here[j] != 0 else np.float32(0)
+            kept[block] = lane_sum(part, part, m, 1, scratch)
+            block += 1
+    pack(flags, start, n, bits)
+
+
+@compiled
+def pack(flags, start, n, bits):
+    """Set bits ``start .. start + n`` from 0/1 bytes; ``flags`` has at least seven bytes of zeros behind."""
+    if start & 7 == 0:
+        wide = flags[: n // 8 * 8 + 8].view(np.uint64)
+        first = start >> 3
+        for i in range((n + 7) >> 3):
+            bits[first + i] |= np.uint8((wide[i] * GATHER_BITS) >> np.uint64(56))
+        return
+    for j in range(n):
+        bits[(start + j) >> 3] |= np.uint8(flags[j] << np.uint8((start + j) & 7))
+
+
+@compiled
+def blend(raw, codes, deltas, n, coefficients, divide, divisor, out_code, out):
+    """Weighted sum of inputs in order; with ``deltas``, of experts minus base, plus base."""
+    base, value, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    bad = np.int64(0)
+    for o in range(0, n, BLOCK):
+        m = min(BLOCK, n - o)
+        if deltas:
+            bad |= np.int64(widen(raw[0], codes[0], o, m, base))
+        for k in range(len(coefficients)):
+            c = coefficients[k]
+            row = k + 1 if deltas else k
+            bad |= np.int64(delta_block(raw, codes, deltas, k, o, m, base, value)) << row
+            if k == 0:
+                for j in range(m):
+                    total[j] = value[j] * c
+            else:
+                for j in range(m):
+                    total[j] += value[j] * c
+        if divide:
+            for j in range(m):
+                total[j] = total[j] / divisor
+        if deltas:
+            for j in range(m):
+                total[j] = base[j] + total[j]
+        bad |= np.int64(narrow(total, out_code, o, m, out)) << 31
+    return bad
+
+
+@compiled
+def mix(
+    raw, codes, start, n, mode, edges, limits, first, last, bits,
+    weights, rescaled, rescale, elect, divide, floor, divisor, scale, out_code, out,
+):  # fmt: skip
+    """Thin out, rescale, weigh, elect signs, sum, divide, scale, add to the base."""
+    experts = len(codes) - 1
+    base, score, mean = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    total, share, vote = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    deltas = np.empty((experts, BLOCK), np.float32)
+    flags = np.empty(BLOCK, np.uint8)
+    zero, one = np.float32(0), np.float32(1)
+    bad = np.int64(0)
+    for o in range(0, n, BLOCK):
+        m = min(BLOCK, n - o)
+        bad |= np.int64(widen(raw[0], codes[0], o, m, base))
+        for k in range(experts):
+            bad |= np.int64(delta_block(raw, codes, True, k, o, m, base, deltas[k])) << (k + 1)
+        thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mean, flags)
+        for j in range(m):
+            vote[j] = zero
+            total[j] = zero
+            share[j] = zero
+        for k in range(experts):
+            d, w = deltas[k], weights[k]
+            if rescaled:
+                r = rescale[k]
+                for j in range(m):
+                    d[j] = d[j] * r
+            if elect == 2:
+                for j in range(m):
+                    vote[j] += d[j]
+                    d[j] = d[j] * w
+            elif elect == 0:
+                for j in range(m):
+                    total[j] += d[j] * w
+            elif elect == 1:
+                for j in range(m):
+                    v = d[j] * w
+                    d[j] = v
+                    vote[j] += v
+            else:
+                for j in range(m):
+                    v = d[j] * w
+                    d[j] = v
+                    vote[j] += one if v > zero else (-one if v < zero else zero)
+        if elect != 0:
+            for j in range(m):
+                vote[j] = one if vote[j] >= zero else -one
+            for k in range(experts):
+                d, w = deltas[k], weights[k]
+                for j in range(m):
+                    agrees = d[j] * vote[j] > zero
+                    total[j] += d[j] if agrees else zero
+                    share[j] += w if agrees else zero
+            if divide:
+                for j in range(m):
+                    s = max(share[j], floor) if floor > zero else share[j]
+                    total[j] = total[j] / (one if s == zero else s)
+        elif divide:
+            for j in range(m):
+                total[j] = total[j] / divisor
+        for j in range(m):
+            total[j] = base[j] + total[j] * scale
+        bad |= np.int64(narrow(total, out_code, o, m, out)) << 31
+    return bad
