@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Plan every document of the recipe, then merge one after the other."""
     from umm.recipe.document import load
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # tensors run side by side; more threads would only wait
     if args.out is None and not args.dry_run:
         args.misused("OUT is missing: the folder to make (or add --dry-run)")
     text = _text(args.recipe)

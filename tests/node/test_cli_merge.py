@@ -13,13 +13,23 @@ from pathlib import Path
 import pytest
 
 from node.cli import main
-from tests.umm.checkpoints import content, plain, recipe
+from tests.umm.checkpoints import content, merged, plain, recipe
 from tests.umm.tokenizers_made import byte_level
 from umm.checkpoint.folder import PARTIAL
 from umm.digest import checkpoint_root
 
 Output = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The loops that these tests use, compiled: what a command says must not depend on who ran first."""
+    folder = tmp_path_factory.mktemp("warm")
+    for name in ("base", "a", "b"):
+        plain(folder / name, name)
+    for method in ("ties", "linear"):
+        merged(recipe(method), folder, method)
 
 
 @pytest.fixture
@@ -326,6 +336,7 @@ def test_no_progress_is_shown_when_it_would_disturb(here: Path, option: str) -> 
     assert in_a_terminal("merge", "recipe.yaml", "out", option) == ""
 
 
+@pytest.mark.slow
 def test_the_first_compilation_is_announced(here: Path) -> None:
     cold = {**os.environ, "NUMBA_CACHE_DIR": str(here / "cache"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "node.cli", "merge", "linear.yaml"]

@@ -92,7 +92,7 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("method", "limit"), [("ties", 170 * MIB), ("dare_ties", 160 * MIB), ("rsaf", 400 * MIB)])
+@pytest.mark.parametrize(("method", "limit"), [("ties", 175 * MIB), ("rsaf", 400 * MIB)])
 def test_a_merge_stays_within_its_memory(models: Path, method: str, limit: int, tmp_path: Path) -> None:
     (models / "recipe.yaml").write_text(recipe(method))
     command = ["merge", str(models / "recipe.yaml"), str(tmp_path / "out"), "--quiet", f"--memory={limit}"]
