@@ -270,38 +270,40 @@ def unpack(bits, position, m, flags):
 
 
 @compiled
-def passes(score, m, edge, limit, seen, flags):
-    """Set flags of scores before a boundary: larger, or equal and among the first ``limit``; returns ties seen."""
+def passes(scores, m, edge, limit, seen, flags):
+    """Set flags of |scores| before a boundary: larger, or equal and among the first ``limit``."""
     place = seen
     for j in range(m):
-        equal = score[j] == edge
-        flags[j] = np.uint8((score[j] > edge) | (equal & (place < limit)))
+        equal = abs(scores[j]) == edge
+        flags[j] = np.uint8((abs(scores[j]) > edge) | (equal & (place < limit)))
         place += equal
-    return place
 
 
 @compiled
-def keep_window(score, m, k, edges, limits, first, last, values):
-    """Set ``values`` to zero where their score is outside window k; advances the tie counters.
+def keep_window(values, m, k, edges, limits, first, last):
+    """Set to zero the values whose magnitude is outside window k; advances the tie counters.
 
     ``edges`` holds for each boundary the score and the next larger float. Unless a boundary's quota of ties ends
     within this block, a block is done by comparing with one of the two.
     """
-    ties_first, ties_last = np.int32(0), np.int32(0)
     high, low = edges[0, 0, k], edges[1, 0, k]
+    ties_first, ties_last = np.int32(0), np.int32(0)
     for j in range(m):
-        ties_first += np.int32(score[j] == high)
-        ties_last += np.int32(score[j] == low)
+        ties_last += np.int32(abs(values[j]) == low)
+    if high < np.inf:
+        for j in range(m):
+            ties_first += np.int32(abs(values[j]) == high)
     all_first, all_last = first[k] + ties_first <= limits[0, k], last[k] + ties_last <= limits[1, k]
     if (all_first or first[k] >= limits[0, k]) and (all_last or last[k] >= limits[1, k]):
         bound = high if all_first else edges[0, 1, k]
         least = low if all_last else edges[1, 1, k]
         for j in range(m):
-            values[j] = values[j] if (score[j] >= least) & (score[j] < bound) else np.float32(0)
+            score = abs(values[j])
+            values[j] = values[j] if (score >= least) & (score < bound) else np.float32(0)
     else:
         dropped, kept = np.empty(m, np.uint8), np.empty(m, np.uint8)
-        passes(score, m, high, limits[0, k], first[k], dropped)
-        passes(score, m, low, limits[1, k], last[k], kept)
+        passes(values, m, high, limits[0, k], first[k], dropped)
+        passes(values, m, low, limits[1, k], last[k], kept)
         for j in range(m):
             values[j] = values[j] if (kept[j] != 0) & (dropped[j] == 0) else np.float32(0)
     first[k] += ties_first
@@ -313,19 +315,14 @@ def thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mea
     """Set to zero what the form drops from one block of all experts' deltas."""
     if mode == 3:
         variance_block(deltas, m, mean, score)
-        for j in range(m):
-            mean[j] = np.float32(1)
-        keep_window(score, m, 0, edges, limits, first, last, mean)
+        keep_window(score, m, 0, edges, limits, first, last)  # no window on variance keeps a zero
         for k in range(len(deltas)):
             delta = deltas[k]
             for j in range(m):
-                delta[j] = delta[j] if mean[j] != 0 else np.float32(0)
+                delta[j] = delta[j] if score[j] != 0 else np.float32(0)
     elif mode == 1:
         for k in range(len(deltas)):
-            delta = deltas[k]
-            for j in range(m):
-                score[j] = abs(delta[j])
-            keep_window(score, m, k, edges, limits, first, last, delta)
+            keep_window(deltas[k], m, k, edges, limits, first, last)
     elif mode == 2:
         for k in range(len(deltas)):
             delta = deltas[k]
