@@ -220,7 +220,7 @@ class Field:
 
     def variance_window(self, share: float) -> Window:
         """The ``share`` of positions with the largest variance across experts, among those where it is not zero."""
-        search = Search(0, SIGN, 0, 0, np.zeros(1, np.uint32), np.zeros(1, np.uint8))
+        search = Search(0, SIGN, 0, 0, np.zeros(1, np.int64), np.zeros(1, np.uint8))
         for tile in self.tiles():
             self.backend.count(tile, "variance", [search])
         keep = int(search.above * share)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from umm.arithmetic import rank_step
 from umm.checkpoint.dtype import Dtype
 from umm.forms import Blend, Mix, Window
-from umm.kernels import loops
+from umm.kernels import counting, fused, loops
 from umm.kernels.tile import Score, Search, Ties, Tile
 
 name = "numba"
@@ -46,10 +46,22 @@ def _signed_keys(tile: Tile, score: Score) -> NDArray[np.int32]:
 
 def count(tile: Tile, score: Score, searches: Sequence[Search]) -> None:
     """Count what lies above each bracket and fill its bins."""
-    found = _signed_keys(tile, score)
+    halves = _halves(tile) if score == "delta" and tile.has_base else None
+    found = _signed_keys(tile, score) if halves is None else None
     for s in searches:
-        hints = np.array(list(dict.fromkeys([*(b - SIGN for b in s.popular), 0, 1, 2]))[:3], np.int64)
-        s.above += loops.count(found[s.row], s.low - SIGN, s.width, s.shift, hints, s.bins, s.mixed)
+        hints = np.array([b - SIGN for b in s.popular], np.int64)
+        bracket = (s.low - SIGN, s.width, s.shift, hints, s.bins, s.mixed)
+        if halves is not None:
+            s.above += counting.count_halves(halves[0], halves[s.row + 1], *bracket)
+        elif found is not None:
+            s.above += counting.count(found[s.row], *bracket)
+
+
+def _halves(tile: Tile) -> NDArray[np.uint16] | None:
+    """The tile as 16-bit integers (inputs, n), if all of its inputs are bfloat16."""
+    if any(d is not Dtype.BF16 for d in tile.dtypes):
+        return None
+    return tile.raw.view(np.uint16)[:, : tile.count]
 
 
 def gram(tile: Tile, deltas: bool) -> NDArray[np.float64]:
@@ -74,7 +86,7 @@ class _Thinning:
     """A form's way of thinning out, as arrays for the loops."""
 
     def __init__(self, form: Mix, ties: Ties) -> None:
-        windows: Sequence[Window | None] = form.windows or (form.shared,)
+        windows: Sequence[Window | None] = form.windows or (form.shared,) * len(form.weights)
         cuts = [w or Window((1 << 32, 0), (0, 0)) for w in windows]
         first, last = [_boundary(c.first) for c in cuts], [_boundary(c.last) for c in cuts]
         self.mode = _MASK if form.mask else _SHARED if form.shared else _WINDOWS if form.windows else _ALL
@@ -92,9 +104,10 @@ class _Thinning:
 def masses(tile: Tile, mix: Mix, ties: Ties, *, squares: bool) -> NDArray[np.float64]:
     """Block sums of |delta| (or its square), whole and thinned, (2 K, blocks)."""
     experts = len(tile.dtypes) - 1
-    out = np.empty((2 * experts, _blocks(tile)))
+    out = np.zeros((2 * experts, _blocks(tile)))
     thinning = _Thinning(mix, ties).arguments()
-    loops.masses(tile.raw, _codes(tile), tile.start, tile.count, tile.row, squares, *thinning, out)
+    place = (tile.raw, _codes(tile), tile.start, tile.count, tile.row)
+    loops.masses(*place, not squares, squares, *thinning, out)  # only the L1 norm is wanted of whole deltas too
     return out
 
 
@@ -132,7 +145,25 @@ def mix(tile: Tile, form: Mix, ties: Ties, dtype: Dtype, out: NDArray[np.uint8])
     for w in weights:
         total = np.float32(total + w)
     divisor = np.float32(1) if abs(total) < np.float32(1e-8) else total
-    rule = (_ELECT[form.elect], form.divide, np.float32(form.floor), divisor, np.float32(form.scale))
-    place = (tile.raw, _codes(tile), tile.start, tile.count)
-    thinning = _Thinning(form, ties).arguments()
-    return int(loops.mix(*place, *thinning, weights, form.rescale is not None, rescale, *rule, dtype.code, out))
+    rule = (form.divide, np.float32(form.floor), divisor, np.float32(form.scale))
+    mode, edges, limits, first, last, bits = _Thinning(form, ties).arguments()
+    thinning, shares = (edges, limits, first, last, bits), (weights, rescale)
+    fusable = dtype is Dtype.BF16 and len(weights) <= fused.MOST_EXPERTS and form.elect != "count" and mode != _SHARED
+    halves = tile.raw.view(np.uint16) if fusable and _halves(tile) is not None else None
+    begin, bad, step = 0, 0, tile.count
+    if halves is not None:
+        loop, step = fused.mixer(len(weights), mode, _ELECT[form.elect]), loops.BLOCK
+        if form.elect is None and not form.divide:
+            rule = (False, rule[1], np.float32(1), rule[3])
+    while begin < tile.count:
+        if halves is not None:
+            place = (halves, tile.start, begin, tile.count)
+            begin, found = loop(*place, *thinning, *shares, rule, out.view(np.uint16))
+            bad |= int(found)
+        if begin < tile.count:
+            length = min(step, tile.count - begin)
+            general = (tile.raw, _codes(tile), tile.start, begin, length, mode, *thinning)
+            options = (weights, form.rescale is not None, rescale, _ELECT[form.elect], *rule)
+            bad |= int(loops.mix(*general, *options, dtype.code, out))
+            begin += length
+    return bad

@@ -20,7 +20,6 @@ RANK_BITS = 17
 FRACTION = 20  # bits behind the point of a threshold's step per half rank
 INFINITE = 0x7F800000  # bits from which a float32 magnitude is infinite or NaN
 INFINITE_HALF = 0x7C00
-OUTPUT_BIT = 1 << 31
 
 
 compiled = njit(nogil=True, cache=True, error_model="numpy")
@@ -143,6 +142,20 @@ def delta_block(raw, codes, has_base, k, offset, m, base, out):
 
 
 @compiled
+def direct_block(raw, codes, k, offset, m, base, out):
+    """Expert k minus base into ``out`` when the base is wanted for nothing else: in one pass if both are bfloat16."""
+    if codes[0] == 0 and codes[k + 1] == 0:
+        lower = raw[0].view(np.uint16)[offset : offset + m]
+        upper = raw[k + 1].view(np.uint16)[offset : offset + m]
+        for j in range(m):
+            b = np.uint32(np.uint32(lower[j]) << np.uint32(16)).view(np.float32)
+            out[j] = np.uint32(np.uint32(upper[j]) << np.uint32(16)).view(np.float32) - b
+        return
+    widen(raw[0], codes[0], offset, m, base)
+    delta_block(raw, codes, True, k, offset, m, base, out)
+
+
+@compiled
 def variance_block(deltas, m, mean, out):
     """Population variance across experts, of differences from the first: equal deltas have none, exactly."""
     experts, origin = np.float32(len(deltas)), deltas[0]
@@ -161,7 +174,8 @@ def variance_block(deltas, m, mean, out):
             difference = (delta[j] - origin[j]) - mean[j]
             out[j] += difference * difference
     for j in range(m):
-        out[j] = out[j] / experts
+        v = out[j] / experts
+        out[j] = v if v == v else np.float32(np.inf)  # deltas so large that squares overflow: one key on all machines
 
 
 @compiled
@@ -187,51 +201,6 @@ def magnitudes(raw, codes, has_base, n, of_variance, out):
                 delta, part = deltas[k], out[k, o : o + m].view(np.float32)
                 for j in range(m):
                     part[j] = abs(delta[j])
-
-
-@compiled
-def count(keys, low, width, shift, popular, bins, mixed):
-    """Histogram keys within a bracket into ``bins``; keys equal to a ``popular`` one are counted apart, faster.
-
-    Returns how many lie above it. ``mixed`` notes the bins that hold more than their own first bit pattern.
-    """
-    inside = np.zeros(BLOCK, np.uint8)
-    eights = inside.view(np.uint64)
-    least, most = np.int32(max(low, -(1 << 31))), np.int32(min(low + width - 1, (1 << 31) - 1))
-    p0, p1, p2 = np.int32(popular[0]), np.int32(popular[1]), np.int32(popular[2])
-    above, n0, n1, n2 = 0, 0, 0, 0
-    below_bin = np.int64((1 << shift) - 1)
-    for o in range(0, len(keys), BLOCK):
-        part = keys[o : o + BLOCK]
-        m = len(part)
-        larger, c0, c1, c2 = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
-        for j in range(m):
-            key = part[j]
-            larger += np.int32(key > most)
-            c0 += np.int32(key == p0)
-            c1 += np.int32(key == p1)
-            c2 += np.int32(key == p2)
-        for j in range(m):
-            key = part[j]
-            inside[j] = np.uint8((key >= least) & (key <= most) & (key != p0) & (key != p1) & (key != p2))
-        above, n0, n1, n2 = above + larger, n0 + c0, n1 + c1, n2 + c2
-        for j in range(m, (m + 7) // 8 * 8):
-            inside[j] = 0
-        for e in range((m + 7) // 8):  # few keys lie inside, so most groups of eight are skipped
-            if eights[e] != 0:
-                for j in range(8 * e, 8 * e + 8):
-                    if inside[j] != 0:
-                        place = np.int64(part[j]) - low
-                        bins[np.uint64(place >> shift)] += np.uint32(1)
-                        if place & below_bin != 0:
-                            mixed[np.uint64(place >> shift)] = 1
-    for value, times in ((p0, n0), (p1, n1), (p2, n2)):
-        place = np.int64(value) - low
-        if times > 0 and place >= 0 and place < width:
-            bins[place >> shift] += np.uint32(times)
-            if place & below_bin != 0:
-                mixed[place >> shift] = 1
-    return above
 
 
 @compiled
@@ -332,7 +301,7 @@ def thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mea
 
 
 @compiled
-def masses(raw, codes, start, n, row, squares, mode, edges, limits, first, last, bits, out):
+def masses(raw, codes, start, n, row, whole, squares, mode, edges, limits, first, last, bits, out):
     """Block sums of |delta| or its square before (rows 0..K) and after thinning (rows K..2K)."""
     experts = len(codes) - 1
     base, score, mean = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -346,7 +315,8 @@ def masses(raw, codes, start, n, row, squares, mode, edges, limits, first, last,
             widen(raw[0], codes[0], o, m, base)
             for k in range(experts):
                 delta_block(raw, codes, True, k, o, m, base, deltas[k])
-                out[k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
+                if whole:
+                    out[k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
             thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mean, flags)
             for k in range(experts):
                 out[experts + k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
@@ -412,8 +382,7 @@ def draw(raw, codes, k, start, n, row, key_low, key_high, low, step, bits, whole
     for line in range(0, n, row):
         for o in range(0, row, BLOCK):
             m = min(BLOCK, row - o)
-            widen(raw[0], codes[0], line + o, m, base)
-            delta_block(raw, codes, True, k, line + o, m, base, delta[o : o + BLOCK])
+            direct_block(raw, codes, k, line + o, m, base, delta[o : o + BLOCK])
         chosen, drawn = flags[line : line + row], words[lead + line : lead + line + row]
         if step != 0:
             class_thresholds(delta, low, step, classes, counts, thresholds)
@@ -477,10 +446,10 @@ def blend(raw, codes, deltas, n, coefficients, divide, divisor, out_code, out):
 
 @compiled
 def mix(
-    raw, codes, start, n, mode, edges, limits, first, last, bits,
+    raw, codes, start, begin, n, mode, edges, limits, first, last, bits,
     weights, rescaled, rescale, elect, divide, floor, divisor, scale, out_code, out,
 ):  # fmt: skip
-    """Thin out, rescale, weigh, elect signs, sum, divide, scale, add to the base."""
+    """Thin out, rescale, weigh, elect signs, sum, divide, scale, add to the base; elements begin .. begin + n."""
     experts = len(codes) - 1
     base, score, mean = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     total, share, vote = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -488,8 +457,8 @@ def mix(
     flags = np.empty(BLOCK, np.uint8)
     zero, one = np.float32(0), np.float32(1)
     bad = np.int64(0)
-    for o in range(0, n, BLOCK):
-        m = min(BLOCK, n - o)
+    for o in range(begin, begin + n, BLOCK):
+        m = min(BLOCK, begin + n - o)
         bad |= np.int64(widen(raw[0], codes[0], o, m, base))
         for k in range(experts):
             bad |= np.int64(delta_block(raw, codes, True, k, o, m, base, deltas[k])) << (k + 1)

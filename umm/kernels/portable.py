@@ -67,7 +67,7 @@ def variance(deltas: torch.Tensor) -> torch.Tensor:
     squares = torch.zeros_like(mean)
     for delta in shifted:
         squares = squares + (delta - mean) * (delta - mean)
-    return squares / len(deltas)
+    return torch.nan_to_num(squares / len(deltas), nan=torch.inf, posinf=torch.inf)
 
 
 def keys(tile: Tile, score: Score) -> NDArray[np.uint32]:
@@ -126,7 +126,7 @@ def count(tile: Tile, score: Score, searches: Sequence[Search]) -> None:
         s.above += int((offset >= s.width).sum())
         inside = offset[(offset >= 0) & (offset < s.width)]
         s.mixed[inside[inside & ((1 << s.shift) - 1) != 0] >> s.shift] = 1
-        s.bins += np.bincount(inside >> s.shift, minlength=len(s.bins)).astype(np.uint32)
+        s.bins += np.bincount(inside >> s.shift, minlength=len(s.bins))
 
 
 def gram(tile: Tile, deltas: bool) -> NDArray[np.float64]:

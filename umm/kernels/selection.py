@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from umm.kernels.tile import Search
 
+POPULAR = 0.004  # share of a sample from which a bit pattern is counted apart from the histogram
 SLACK = 5.0  # standard deviations of a sample's rank by which the first bracket is wider
 
 
@@ -33,7 +34,7 @@ def bracket(row: int, low: int, high: int, bins: int) -> Search:
     while (span + (1 << shift) - 1) >> shift > bins:
         shift += 1
     count = (span + (1 << shift) - 1) >> shift
-    return Search(row, low, shift, 0, np.zeros(count, np.uint32), np.zeros(count, np.uint8))
+    return Search(row, low, shift, 0, np.zeros(count, np.int64), np.zeros(count, np.uint8))
 
 
 def opened(keys: NDArray[np.uint32], ranks: Sequence[Sequence[int]], size: int, bins: int) -> list[Hunt]:
@@ -49,13 +50,20 @@ def opened(keys: NDArray[np.uint32], ranks: Sequence[Sequence[int]], size: int, 
                 continue
             place, spread = rank / size * n, SLACK * (rank / size * (1 - rank / size) * n) ** 0.5 + 2
             first, last = max(0, int(place - spread)), min(n - 1, int(place + spread))
-            ends = np.partition(keys[row], [n - 1 - last, n - 1 - int(place), n - 1 - first])
+            ends = np.partition(keys[row], [n - 1 - last, n - 1 - first])
             high = int(ends[n - 1 - first]) if first > 0 else 0xFFFFFFFF
             low = int(ends[n - 1 - last]) if last < n - 1 else 0
             search = bracket(row, low, high, bins)
-            search.popular = tuple({low, int(ends[n - 1 - first]), int(ends[n - 1 - int(place)])})
+            search.popular = _popular(keys[row], low, high)
             hunts.append(Hunt(rank, search))
     return hunts
+
+
+def _popular(keys: NDArray[np.uint32], low: int, high: int) -> tuple[int, ...]:
+    """The bit patterns within the bracket that many of a sample's scores share: two at most."""
+    found, times = np.unique(keys[(keys >= low) & (keys <= high)], return_counts=True)
+    order = np.argsort(-times, kind="stable")[:2]
+    return tuple(int(found[i]) for i in order if times[i] > POPULAR * len(keys))
 
 
 def narrowed(hunt: Hunt, bins: int) -> None:

@@ -50,9 +50,9 @@ class Search:
     low: int
     shift: int
     above: int
-    bins: NDArray[np.uint32]
+    bins: NDArray[np.int64]
     mixed: NDArray[np.uint8]  # 1 for bins that hold other bit patterns than their first
-    popular: tuple[int, ...] = ()  # up to three different bit patterns that are likely frequent; a hint for speed
+    popular: tuple[int, ...] = ()  # up to two bit patterns inside that are likely frequent; a hint for speed
 
     @property
     def width(self) -> int:

@@ -3,13 +3,16 @@
 from typing import TYPE_CHECKING
 
 from umm.arithmetic import fold
-from umm.errors import RecipeError
 from umm.forms import Blend, Form
-from umm.methods.parameters import WEIGHT, normalize
+from umm.methods.parameters import WEIGHT, normalize, sum_problem
 from umm.methods.registry import Arguments, Base, Parameter, method
 
 if TYPE_CHECKING:
     from umm.field import Field
+
+
+def _weights_problem(arguments: Arguments) -> str | None:
+    return sum_problem(arguments.each("weight")) if arguments.flag("normalize") else None
 
 
 @method(
@@ -19,14 +22,12 @@ if TYPE_CHECKING:
     base=Base.PEER,
     experts=(1, None),
     parameters=(WEIGHT, normalize(default=True)),
+    check=_weights_problem,
 )
-def linear(field: "Field", arguments: Arguments) -> Form:
+def linear(field: "Field", arguments: Arguments) -> Form:  # noqa: ARG001 - every method has this signature
     """``sum_k w_k x_k``, divided by ``sum_k w_k`` unless ``normalize`` is off."""
     weights = arguments.each("weight")
-    divisor = fold(weights) if arguments.flag("normalize") else None
-    if divisor == 0:
-        raise RecipeError(f"linear: the weights for {field.name} sum to zero, so they cannot be normalized")
-    return Blend(weights, divisor)
+    return Blend(weights, fold(weights) if arguments.flag("normalize") else None)
 
 
 @method(

@@ -42,6 +42,7 @@ def _ram(field: "Field", arguments: Arguments, strengths: tuple[float, ...] | No
     source=RAM_SOURCE,
     base=Base.REQUIRED,
     experts=(1, None),
+    torch=True,
     parameters=(CHANGED, *LINES),
 )
 def ram(field: "Field", arguments: Arguments) -> Form:
@@ -55,6 +56,7 @@ def ram(field: "Field", arguments: Arguments) -> Form:
     source=RAM_SOURCE,
     base=Base.REQUIRED,
     experts=(1, None),
+    torch=True,
     parameters=(
         Parameter("r", "how much entries of a single expert are amplified", default=0.1),
         Parameter("alpha", "bound on the ratio of shared to single entries", default=0.2, low=0),
@@ -87,6 +89,7 @@ def ramplus_tl(field: "Field", arguments: Arguments) -> Form:
     source="Wang et al., TALL masks, arXiv 2405.07813",
     base=Base.REQUIRED,
     experts=(1, None),
+    torch=True,
     parameters=(
         Parameter("mask_lambda", "how much of the rest an entry must outweigh to be selected", default=0.4, low=0),
         Parameter("agree", "how many experts must select an entry", kind=int, default=2, low=1),

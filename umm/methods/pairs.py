@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from umm.forms import Elementwise, Form
-from umm.methods.registry import Arguments, Base, Parameter, method
+from umm.methods.registry import Arguments, Base, Holds, Parameter, method
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     source="alchemonaut/QuartetAnemoi-70B",
     base=Base.REQUIRED,
     experts=(1, 1),
+    torch=True,
     parameters=(Parameter("t", "distance up to which the other model's value is taken", required=True),),
 )
 def nearswap(field: "Field", arguments: Arguments) -> Form:  # noqa: ARG001 - every method has this signature
@@ -48,6 +49,8 @@ def importance(base: "torch.Tensor | None", experts: "torch.Tensor") -> "torch.T
     source="arcee.ai",
     base=Base.ENDPOINT,
     experts=(1, 1),
+    holds=Holds.RANKS,
+    torch=True,
 )
 def arcee_fusion(field: "Field", arguments: Arguments) -> Form:  # noqa: ARG001 - every method has this signature
     """Take the other model's value where ``|delta| * KL(row)`` reaches median + 1.5 times the interquartile range."""

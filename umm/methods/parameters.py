@@ -1,6 +1,11 @@
 """Parameters that several methods share, declared once."""
 
+from collections.abc import Sequence
+
+from umm.arithmetic import fold
 from umm.methods.registry import Parameter
+
+MOST_ITERATIONS = 100_000  # nothing looks for a reason to stop while a method iterates
 
 WEIGHT = Parameter("weight", "share of this model", scope="expert", required=True)
 LAMBDA = Parameter("lambda", "scale of the merged delta before it is added to the base", default=1.0)
@@ -20,3 +25,8 @@ def normalize(default: bool) -> Parameter:
 def rescale(default: bool) -> Parameter:
     """Whether thinned-out deltas get their L1 norm back."""
     return Parameter("rescale", "give a thinned-out delta its L1 norm back", kind=bool, default=default)
+
+
+def sum_problem(weights: Sequence[float]) -> str | None:
+    """Why weights cannot be normalized, if they cannot."""
+    return "the weights sum to zero, so they cannot be normalized" if fold(weights) == 0 else None

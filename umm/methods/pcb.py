@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from umm.arithmetic import exponential
 from umm.forms import Elementwise, Form
 from umm.methods.parameters import LAMBDA, LINES
-from umm.methods.registry import Arguments, Base, Parameter, method
+from umm.methods.registry import Arguments, Base, Holds, Parameter, method
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,8 @@ TAIL = 1e-4  # share of magnitudes clamped at each end
     source="Du et al., Parameter Competition Balancing, arXiv 2410.02396; here per tensor",
     base=Base.REQUIRED,
     experts=(1, None),
+    holds=Holds.RANKS,
+    torch=True,
     parameters=(
         Parameter("ratio", "share of each expert's entries that keep a score", default=0.1, low=1e-6, high=1),
         LAMBDA,

@@ -25,6 +25,14 @@ class Base(Enum):
     UNUSED = "unused"  # only gives the config and tokenizer, unless it is listed as a model
 
 
+class Holds(Enum):
+    """What a method holds of a tensor beside its tiles; the memory that a merge is said to need follows from it."""
+
+    SUMS = "sums"  # nothing that grows
+    RANKS = "ranks"  # a sample and histograms, to find order statistics
+    MASKS = "masks"  # one bit per element and expert
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a method: who it applies to, its type, default and closed range.
@@ -82,6 +90,15 @@ class Method:
     function: Function
     doc: str
     check: Callable[[Arguments], str | None] | None = None
+    holds: Holds = Holds.SUMS
+    torch: bool | tuple[str, bool] = False
+
+    def uses_torch(self, settings: Mapping[str, Value]) -> bool:
+        """Whether it computes with torch whatever the backend, having no fused loops: always, or with a setting."""
+        if isinstance(self.torch, tuple):
+            name, value = self.torch
+            return settings.get(name) is value
+        return self.torch
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name, if the method has it."""
@@ -101,17 +118,20 @@ def method(
     parameters: tuple[Parameter, ...] = (),
     exact: bool = True,
     check: Callable[[Arguments], str | None] | None = None,
+    holds: Holds = Holds.SUMS,
+    torch: bool | tuple[str, bool] = False,
 ) -> Callable[[Function], Function]:
     """Register the function below as the merge method ``name``.
 
     ``experts`` bounds how many models there may be beside the base. ``exact`` says that the result is a function of
     the inputs to the bit, on every machine and backend. ``check`` says what is wrong with parameters together.
+    ``torch`` says that there are no fused loops for it, or none when the parameter named has the value given.
     """
 
     def register(function: Function) -> Function:
         doc = (function.__doc__ or "").strip()
         METHODS[name] = Method(
-            name, title, source, base, experts, parameters, exact, _unless_empty(function), doc, check
+            name, title, source, base, experts, parameters, exact, _unless_empty(function), doc, check, holds, torch
         )
         return function
 

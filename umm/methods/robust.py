@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from umm.forms import Blend, Elementwise, Form
-from umm.methods.parameters import LINES
+from umm.methods.parameters import LINES, MOST_ITERATIONS
 from umm.methods.registry import Arguments, Base, Parameter, method
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _middle(field: "Field", arguments: Arguments, drop: int) -> Form:
     source="Yin et al., arXiv 1803.01498",
     base=Base.OPTIONAL,
     experts=(1, None),
+    torch=True,
     parameters=LINES,
 )
 def median(field: "Field", arguments: Arguments) -> Form:
@@ -56,6 +57,7 @@ def median(field: "Field", arguments: Arguments) -> Form:
     source="Yin et al., arXiv 1803.01498",
     base=Base.OPTIONAL,
     experts=(1, None),
+    torch=True,
     parameters=(
         Parameter("trim", "share of experts to drop at each end", default=0.25, low=0, high=0.5),
         *LINES,
@@ -74,7 +76,7 @@ def trimmed_mean(field: "Field", arguments: Arguments) -> Form:
     base=Base.OPTIONAL,
     experts=(1, None),
     parameters=(
-        Parameter("max_iter", "most iterations", kind=int, default=100, low=1),
+        Parameter("max_iter", "most iterations", kind=int, default=100, low=1, high=MOST_ITERATIONS),
         Parameter("tol", "stop when no coefficient moves by more", default=1e-10, low=0),
         *LINES,
     ),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from umm.forms import Form, Mix, Window
 from umm.methods.parameters import INT8_MASK, LINES
-from umm.methods.registry import Arguments, Base, Parameter, method
+from umm.methods.registry import Arguments, Base, Holds, Parameter, method
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +39,7 @@ def _merge(field: "Field", arguments: Arguments, select: float) -> Form:
     source="Wan et al., FuseChat, arXiv 2408.07990",
     base=Base.REQUIRED,
     experts=(1, None),
+    holds=Holds.RANKS,
     parameters=(
         Parameter(
             "select_topk",
@@ -78,6 +79,8 @@ def _moments(base: "torch.Tensor | None", experts: "torch.Tensor") -> "torch.Ten
     source="named in InfiFusion, arXiv 2501.02795 v1; formula reconstructed, not the authors'",
     base=Base.REQUIRED,
     experts=(1, None),
+    holds=Holds.RANKS,
+    torch=True,
     parameters=(
         Parameter(
             "ratio",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from umm.arithmetic import fold
 from umm.errors import RecipeError
 from umm.forms import Blend, Form
-from umm.methods.parameters import WEIGHT
+from umm.methods.parameters import LINES, MOST_ITERATIONS, WEIGHT, sum_problem
 from umm.methods.registry import Arguments, Base, Parameter, method
 
 if TYPE_CHECKING:
@@ -80,10 +80,12 @@ def _nuslerp_coefficients(t: float, aa: float, bb: float, ab: float) -> tuple[fl
     source="mergekit",
     base=Base.OPTIONAL,
     experts=(2, 2),
+    torch=("nuslerp_flatten", False),
     parameters=(
         WEIGHT,
         Parameter("nuslerp_flatten", "one angle per tensor instead of one per vector", kind=bool, default=True),
         Parameter("nuslerp_row_wise", "without flatten: vectors run along the first axis", kind=bool, default=False),
+        *LINES,
     ),
 )
 def nuslerp(field: "Field", arguments: Arguments) -> Form:
@@ -94,15 +96,22 @@ def nuslerp(field: "Field", arguments: Arguments) -> Form:
     """
     first, second = arguments.each("weight")
     t = 0.5 if abs(first + second) < 1e-6 else second / (first + second)
-    deltas = field.has_base
+    deltas, depth = field.has_base, field.depth_scale(arguments) if field.has_base else 1.0
     if arguments.flag("nuslerp_flatten"):
         gram = field.gram(deltas=deltas)
         pair = _nuslerp_coefficients(t, float(gram[0, 0]), float(gram[1, 1]), float(gram[0, 1]))
-        return Blend(pair, deltas=deltas)
+        return Blend((depth * pair[0], depth * pair[1]), deltas=deltas)
     by_column = arguments.flag("nuslerp_row_wise") and len(field.shape) > 1
     grams = field.vector_grams(deltas=deltas, by_column=by_column)
     rows = [_nuslerp_coefficients(t, float(g[0, 0]), float(g[1, 1]), float(g[0, 1])) for g in grams]
-    return Blend((), deltas=deltas, rows=np.array(rows, np.float32).T.copy(), by_column=by_column)
+    table = (depth * np.array(rows)).astype(np.float32)
+    return Blend((), deltas=deltas, rows=table.T.copy(), by_column=by_column)
+
+
+def _weights_problem(arguments: Arguments) -> str | None:
+    if arguments.flag("normalize_weights") and len(arguments.experts) > 1:
+        return sum_problem(arguments.each("weight"))
+    return None
 
 
 @method(
@@ -115,27 +124,28 @@ def nuslerp(field: "Field", arguments: Arguments) -> Form:
         WEIGHT,
         Parameter("normalize_weights", "make the weights sum to 1", kind=bool, default=True),
         Parameter("eps", "added to norms before dividing by them", default=1e-8, low=0.0),
+        *LINES,
     ),
+    check=_weights_problem,
 )
 def multislerp(field: "Field", arguments: Arguments) -> Form:
     """Average the inputs' directions in the tangent space at their weighted mean, map back, restore the mean norm."""
     weights, eps = list(arguments.each("weight")), arguments.number("eps")
     count, deltas = len(weights), field.has_base
+    depth = field.depth_scale(arguments) if deltas else 1.0
     if count == 1:
-        return Blend((1.0,), deltas=deltas)
+        return Blend((1.0 - depth, depth) if deltas else (1.0,))
     if arguments.flag("normalize_weights"):
         total = fold(weights)
-        if total == 0:
-            raise RecipeError(f"multislerp: the weights for {field.name} sum to zero, so they cannot be normalized")
         weights = [w / total for w in weights]
     gram = field.gram(deltas=deltas)
-    norms = np.sqrt(np.diagonal(gram))
-    units = np.diag(1.0 / (norms + eps))  # row i: the i-th unit vector in input coordinates
+    norms = [math.sqrt(float(gram[i, i])) for i in range(count)]
+    units = np.diag([1.0 / (n + eps) if n + eps > 0 else 0.0 for n in norms])  # row i: input i's direction
     mean = np.array([w * units[i, i] for i, w in enumerate(weights)])
     length = _norm(gram, mean)
-    if length < eps:
+    if length < eps or length == 0:
         if count == 2 or not gram.any():
-            return Blend(tuple(weights), deltas=deltas)
+            return Blend(tuple(depth * w for w in weights), deltas=deltas)
         raise RecipeError(
             f"multislerp: the weighted directions of {field.name} cancel out exactly, so their mean has no direction; "
             "use other weights"
@@ -145,8 +155,8 @@ def multislerp(field: "Field", arguments: Arguments) -> Form:
     for unit, w in zip(units, weights, strict=True):
         tangent = tangent + w * (unit - _dot(gram, unit, mean) * mean)
     angle = _norm(gram, tangent) + eps
-    size = sum(float(n) * w for n, w in zip(norms, weights, strict=True))
-    result = size * (math.cos(angle) * mean + (math.sin(angle) / angle) * tangent)
+    size = depth * sum(n * w for n, w in zip(norms, weights, strict=True))
+    result = size * (math.cos(angle) * mean + (math.sin(angle) / angle if angle > 0 else 1.0) * tangent)
     return Blend(tuple(float(c) for c in result), deltas=deltas)
 
 
@@ -157,7 +167,7 @@ def multislerp(field: "Field", arguments: Arguments) -> Form:
     base=Base.PEER,
     experts=(1, None),
     parameters=(
-        Parameter("max_iter", "most iterations", kind=int, default=10, low=1),
+        Parameter("max_iter", "most iterations", kind=int, default=10, low=1, high=MOST_ITERATIONS),
         Parameter("tol", "stop when a step is shorter than this angle", default=1e-5, low=0.0),
     ),
 )
@@ -173,16 +183,16 @@ def karcher(field: "Field", arguments: Arguments) -> Form:
     units = [np.eye(count)[i] / norms[i] for i in valid]
     point = sum((u / len(valid) for u in units), start=np.zeros(count))
     length = _norm(gram, point)
-    point = units[0] if length < tol else point / length
+    point = units[0] if length < tol or length == 0 else point / length
     for _ in range(int(arguments.number("max_iter"))):
         step = np.zeros(count)
         for unit in units:
             cosine = min(1.0, max(-1.0, _dot(gram, point, unit)))
             angle = math.acos(cosine)
-            if angle >= tol:
+            if angle >= tol and angle > 0:
                 step = step + (angle / math.sin(angle) / len(valid)) * (unit - cosine * point)
         size = _norm(gram, step)
-        if size < tol:
+        if size < tol or size == 0:
             break
         point = math.cos(size) * point + (math.sin(size) / size) * step
         point = point / _norm(gram, point)

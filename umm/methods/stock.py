@@ -35,6 +35,7 @@ def _step(gram: NDArray[np.float64]) -> float:
     source="Jang et al., arXiv 2403.19522",
     base=Base.REQUIRED,
     experts=(2, None),
+    torch=("filter_wise", True),
     parameters=(
         Parameter("filter_wise", "one angle per row instead of one per tensor", kind=bool, default=False),
         *LINES,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from umm.forms import Form, Mask, Mix, Window
 from umm.methods.parameters import DENSITY, INT8_MASK, LAMBDA, LINES, WEIGHT, normalize, rescale
-from umm.methods.registry import Arguments, Base, Parameter, method
+from umm.methods.registry import Arguments, Base, Holds, Parameter, method
 
 if TYPE_CHECKING:
     from umm.field import Field
@@ -89,6 +89,7 @@ def _family(
     extra: tuple[Parameter, ...],
     doc: str,
     check: Callable[[Arguments], str | None] | None = None,
+    holds: Holds = Holds.SUMS,
 ) -> None:
     def merge(field: "Field", arguments: Arguments) -> Form:
         windows, mask, scales = thin(field, arguments)
@@ -112,6 +113,7 @@ def _family(
         experts=(1, None),
         parameters=shared,
         check=check,
+        holds=holds,
     )
     register(merge)
 
@@ -134,6 +136,7 @@ _family(
     elect=True,
     defaults=(True, False),
     extra=(DENSITY,),
+    holds=Holds.RANKS,
     doc="Trim each delta to its largest ``density`` share, elect the sign of the weighted sum, average who agrees.",
 )
 _family(
@@ -144,6 +147,7 @@ _family(
     elect=False,
     defaults=(False, True),
     extra=(DENSITY,),
+    holds=Holds.MASKS,
     doc="Drop entries of each delta at random, rescale to the delta's L1 norm, sum.",
 )
 _family(
@@ -154,6 +158,7 @@ _family(
     elect=True,
     defaults=(False, True),
     extra=(DENSITY,),
+    holds=Holds.MASKS,
     doc="DARE's random thinning followed by TIES' election of signs.",
 )
 _family(
@@ -165,6 +170,7 @@ _family(
     defaults=(True, True),
     extra=(DENSITY, EPSILON),
     check=_odds_problem,
+    holds=Holds.MASKS,
     doc="Random thinning with odds that grow with the magnitude's rank in its row, then election of signs.",
 )
 _family(
@@ -176,6 +182,7 @@ _family(
     defaults=(False, True),
     extra=(DENSITY, EPSILON),
     check=_odds_problem,
+    holds=Holds.MASKS,
     doc="Random thinning with odds that grow with the magnitude's rank in its row, then the weighted sum.",
 )
 _family(
@@ -186,6 +193,7 @@ _family(
     elect=False,
     defaults=(False, False),
     extra=(DENSITY, GAMMA),
+    holds=Holds.RANKS,
     doc="Drop the largest ``gamma`` share and the smallest entries of each delta, then the weighted sum.",
 )
 _family(
@@ -196,5 +204,6 @@ _family(
     elect=True,
     defaults=(False, False),
     extra=(DENSITY, GAMMA),
+    holds=Holds.RANKS,
     doc="Breadcrumbs' thinning followed by TIES' election of signs.",
 )
