@@ -1,17 +1,16 @@
 """Which tensors the output has, and which tensor of which model goes into each: told from names alone."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from umm.checkpoint.ends import stands_before
 from umm.checkpoint.layers import Stack, main_stack, split
 from umm.checkpoint.tied import tied
 from umm.errors import MismatchError, RecipeError
+from umm.listing import inline
 from umm.model import Model, Models
 from umm.recipe.model import Input, ModelRef, Parameters, Recipe, Slice
-
-LISTED = 8  # tensors that an error names before it only counts
-PRE_LAYER = ("embed", "wte", "wpe", "word_embeddings")  # parts of names that stand before the first layer
-POST_LAYER = ("embed_out",)  # a head that is called like an embedding: GPT-NeoX
 
 Origins = tuple[tuple[Mapping[str, object], int], ...]
 """For every output layer, the config of a model and the layer of it that this one came from."""
@@ -90,7 +89,7 @@ def whole(inputs: Sequence[Input], recipe: Recipe, models: Models, donor: Model,
 
 def sliced(recipe: Recipe, models: Models, ties: Ties) -> tuple[list[Place], Origins]:
     """Every tensor of a model put together from layer ranges, and where each output layer came from."""
-    stacks = {i.model: _stack(models[i.model]) for s in recipe.slices for i in s.inputs}
+    stacks = {m: _Layers.of(models[m]) for m in dict.fromkeys(i.model for s in recipe.slices for i in s.inputs)}
     places: list[Place] = []
     origins: list[tuple[Mapping[str, object], int]] = []
     total = sum(_length(s) for s in recipe.slices)
@@ -98,16 +97,10 @@ def sliced(recipe: Recipe, models: Models, ties: Ties) -> tuple[list[Place], Ori
         _check_ranges(piece, stacks)
         for offset in range(_length(piece)):
             first, out = piece.inputs[0], len(origins)
-            places += _layer(piece, offset, (out, total), models, stacks, recipe.base)
+            places += _layer(piece, offset, (out, total), stacks, recipe.base)
             origins.append((models[first.model].config, _start(first) + offset))
     places += _outside_layers(recipe, models, stacks, ties)
     return places, tuple(origins)
-
-
-def listed(names: Sequence[str]) -> str:
-    """A few names for a message, and how many more there are."""
-    shown = ", ".join(names[:LISTED])
-    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
 def _fraction(index: int, count: int) -> float:
@@ -119,7 +112,7 @@ def _refuse_missing(names: Mapping[str, set[str]]) -> None:
     everything = set().union(*names.values())
     lacking = {model: sorted(everything - own) for model, own in names.items() if everything - own}
     if lacking:
-        lines = [f"  {model} lacks {len(missing)}: {listed(missing)}" for model, missing in lacking.items()]
+        lines = [f"  {model} lacks {len(missing)}: {inline(missing)}" for model, missing in lacking.items()]
         raise MismatchError(
             "the models do not have the same tensors, so they cannot be merged:\n"
             + "\n".join(lines)
@@ -136,16 +129,35 @@ def _length(piece: Slice) -> int:
     return end - start
 
 
-def _stack(model: Model) -> Stack:
+def stack_of(model: Model) -> Stack:
+    """The layers of a model that is to be cut into slices."""
     stack = main_stack(model.shapes, model.config)
     if stack is None:
         raise MismatchError(f"{model.ref} has no numbered layers, so it cannot be cut into slices")
     return stack
 
 
-def _check_ranges(piece: Slice, stacks: Mapping[ModelRef, Stack]) -> None:
+@dataclass(frozen=True)
+class _Layers:
+    """A model's stack, and the tensors of each of its layers by what follows the layer's number in their names."""
+
+    stack: Stack
+    tensors: Mapping[int, Mapping[str, str]]
+
+    @classmethod
+    def of(cls, model: Model) -> "_Layers":
+        stack = stack_of(model)
+        tensors: dict[int, dict[str, str]] = defaultdict(dict)
+        for name in model.shapes:
+            found = split(name)
+            if found and found.stack == stack.prefix:
+                tensors[found.index][found.suffix] = name
+        return cls(stack, dict(tensors))
+
+
+def _check_ranges(piece: Slice, stacks: Mapping[ModelRef, _Layers]) -> None:
     for source in piece.inputs:
-        end, count = (source.layers or (0, 0))[1], stacks[source.model].count
+        end, count = (source.layers or (0, 0))[1], stacks[source.model].stack.count
         if end > count:
             raise RecipeError(
                 f"line {source.line}: layer_range: {source.model} has {count} layers (0 to {count - 1}), "
@@ -157,20 +169,16 @@ def _layer(
     piece: Slice,
     offset: int,
     out: tuple[int, int],
-    models: Models,
-    stacks: Mapping[ModelRef, Stack],
+    stacks: Mapping[ModelRef, _Layers],
     base: ModelRef | None,
 ) -> Iterator[Place]:
     """The tensors of one output layer; ``out`` is its index and how many there are."""
-    members: list[tuple[Input, dict[str, str]]] = []
-    for source in piece.inputs:
-        stack = stacks[source.model]
-        members.append((source, _suffixes(models[source.model], stack.prefix, _start(source) + offset)))
+    members = [(i, stacks[i.model].tensors.get(_start(i) + offset, {})) for i in piece.inputs]
     _refuse_missing({f"{i.model} (layer {_start(i) + offset})": set(named) for i, named in members})
     t, depth = _fraction(offset, _length(piece)), out[0] / max(1, out[1] - 1)
     for suffix, name in sorted(members[0][1].items()):
         yield Place(
-            stacks[piece.inputs[0].model].rename(name, out[0]),
+            stacks[piece.inputs[0].model].stack.rename(name, out[0]),
             tuple((i, named[suffix]) for i, named in members),
             t,
             out[0],
@@ -180,25 +188,15 @@ def _layer(
         )
 
 
-def _suffixes(model: Model, stack: str, layer: int) -> dict[str, str]:
-    """The tensors of one layer, by what follows the layer's number in their names."""
-    found = ((split(name), name) for name in model.shapes)
-    return {part.suffix: name for part, name in found if part and (part.stack, part.index) == (stack, layer)}
-
-
-def _outside_layers(recipe: Recipe, models: Models, stacks: Mapping[ModelRef, Stack], ties: Ties) -> Iterator[Place]:
+def _outside_layers(recipe: Recipe, models: Models, stacks: Mapping[ModelRef, _Layers], ties: Ties) -> Iterator[Place]:
     """Embeddings come from the first slice's models, everything else outside layers from the last one's."""
     for piece, before in ((recipe.slices[0], True), (recipe.slices[-1], False)):
         outside = {}
         for source in piece.inputs:
             names = ties.names(models[source.model])
-            own = {n for n in names if stacks[source.model].layer(n) is None}
-            outside[str(source.model)] = {n for n in own if _stands_before(n) is before}
+            own = {n for n in names if stacks[source.model].stack.layer(n) is None}
+            outside[str(source.model)] = {n for n in own if stands_before(n) is before}
         _refuse_missing(outside)
         for name in sorted(next(iter(outside.values()))):
             sources = tuple((i, name) for i in piece.inputs)
             yield Place(name, sources, slice_parameters=piece.parameters, base=piece.base or recipe.base)
-
-
-def _stands_before(name: str) -> bool:
-    return any(part in name for part in PRE_LAYER) and not any(part in name for part in POST_LAYER)

@@ -1,6 +1,5 @@
 """Running a plan: tensors dealt to threads, each read, computed and written tile by tile, then published at once."""
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -8,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import umm
-from umm.card import model_card, public_recipe
+from umm.card import model_card
+from umm.checkpoint.disk import blaming_the_machine
 from umm.checkpoint.dtype import Dtype
 from umm.checkpoint.source import Bytes, Source
 from umm.checkpoint.writer import Writer
@@ -17,6 +17,8 @@ from umm.field import TILE, Field
 from umm.kernels.tile import Backend
 from umm.methods import Method
 from umm.plan import Plan, Step
+from umm.processors import usable
+from umm.public import Names, folders, public_names, public_recipe, public_text
 from umm.recipe.canonical import digest
 
 SHARD_BYTES = 5 * 10**9
@@ -70,9 +72,9 @@ def merge(
     progress: Progress = lambda _: None,
 ) -> Report:
     """Merge into ``folder``, resuming unfinished work of the same plan; publish when everything is on disk."""
-    if folder.exists() and any(folder.samefile(m.checkpoint.folder) for m in plan.models):
-        raise EnvironmentFault(f"{folder} is one of the models to merge; choose another folder")
-    threads = threads or os.cpu_count() or 1
+    _refuse_inputs(plan, folder)
+    names = public_names(recipe_text, plan.recipe)
+    threads = threads or usable()
     tensors = [s.output for s in plan.steps]
     with Writer(folder, tensors, shard_bytes=shard_bytes, fingerprint=fingerprint(plan), force=force) as writer:
         todo = [s for s in plan.steps if s.name not in writer.done]
@@ -84,8 +86,8 @@ def merge(
             writer.abandon()
             raise
         root = writer.root(plan.files)
-        card = _card(plan, recipe_text, root)
-        writer.commit({**plan.files, "README.md": card.encode()}, _about(plan))
+        card = _card(plan, recipe_text, names, root)
+        writer.commit({**plan.files, "README.md": card.encode()}, _about(plan, names))
     return Report(
         folder,
         root,
@@ -105,17 +107,30 @@ def fingerprint(plan: Plan) -> str:
     return "\n".join([umm.__version__, digest(plan.recipe), *identities])
 
 
-def _card(plan: Plan, recipe_text: str, root: bytes) -> str:
-    base = plan.recipe.base
-    models = [part for m in plan.recipe.models() for part in (m.path, m.adapter) if part]
-    others = [name for name in dict.fromkeys(models) if base is None or name != base.path]
-    return model_card(recipe_text, plan.recipe, base.path if base else None, others, plan.method.title, root)
+def _refuse_inputs(plan: Plan, folder: Path) -> None:
+    """Refuse to write into a folder that is read from."""
+    with blaming_the_machine("create", folder):
+        if not folder.exists():
+            return
+        for model in plan.models:
+            if folder.samefile(model.checkpoint.folder):
+                raise EnvironmentFault(f"{folder} is one of the models to merge; choose another folder")
+            if model.adapter_folder and folder.samefile(model.adapter_folder):
+                raise EnvironmentFault(f"{folder} is one of the adapters to merge; choose another folder")
 
 
-def _about(plan: Plan) -> dict[str, object]:
+def _card(plan: Plan, recipe_text: str, names: Names, root: bytes) -> str:
+    base = plan.recipe.base.path if plan.recipe.base else None
+    paths = dict.fromkeys(path for m in plan.recipe.models() for path in folders(m))
+    others = [names[path] for path in paths if path != base]
+    shown = public_text(recipe_text, names)
+    return model_card(shown, plan.recipe.name, names[base] if base else None, others, plan.method.title, root)
+
+
+def _about(plan: Plan, names: Names) -> dict[str, object]:
     """What ``umm.json`` says of the merge; the recipe's digest is that of the recipe as the card shows it."""
     return {
-        "recipe": digest(public_recipe(plan.recipe)),
+        "recipe": digest(public_recipe(plan.recipe, names)),
         "method": plan.method.name,
         "exact": plan.method.exact,
     }

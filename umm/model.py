@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from umm.card import HUB_NAME
 from umm.checkpoint.adapter import Adapter
-from umm.checkpoint.folder import ADAPTER_CONFIG, CONFIG
+from umm.checkpoint.disk import blaming_the_machine
+from umm.checkpoint.folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG
 from umm.checkpoint.reader import Checkpoint
 from umm.checkpoint.source import Source
 from umm.errors import CheckpointError, RecipeError
+from umm.public import HUB_NAME
 from umm.recipe.model import ModelRef, Recipe
 from umm.recipe.wording import shown
 
@@ -29,7 +31,7 @@ class Model:
         """The model's ``config.json``."""
         return self.checkpoint.config
 
-    @property
+    @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Every tensor's shape by name."""
         return {name: t.shape for name, t in self.checkpoint.tensors.items()}
@@ -44,8 +46,14 @@ class Model:
         files = {t.file for t in self.checkpoint.tensors.values()}
         files |= {self.checkpoint.folder / CONFIG, *self.checkpoint.small_files().values()}
         if self.adapter_folder:
-            files |= {f for f in self.adapter_folder.iterdir() if f.name.startswith("adapter_")}
-        return sorted(f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files)
+            files |= {self.adapter_folder / ADAPTER_CONFIG, self.adapter_folder / ADAPTER_WEIGHTS}
+        return sorted(map(_identity, files))
+
+
+def _identity(file: Path) -> str:
+    with blaming_the_machine("look at", file):
+        status = file.stat()
+    return f"{file.name}:{status.st_size}:{status.st_mtime_ns}"
 
 
 class Models:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import prod
 
 from umm.arithmetic import philox_key
-from umm.assembly import LISTED, Origins, Place, Ties, sliced, whole
+from umm.assembly import Origins, Place, Ties, sliced, stack_of, whole
+from umm.blueprint import Blueprint, refuse_other_names
 from umm.chat_templates import TEMPLATE_FILE, chat_template, template_of
 from umm.checkpoint.config import config_bytes, output_config
 from umm.checkpoint.dtype import Dtype
@@ -18,6 +19,7 @@ from umm.checkpoint.layers import main_stack
 from umm.checkpoint.layout import OutTensor
 from umm.checkpoint.source import Source
 from umm.errors import MismatchError, RecipeError
+from umm.listing import lines
 from umm.methods import METHODS, Arguments, Base, Method, Parameter
 from umm.methods.registry import Value
 from umm.model import Model, Models
@@ -96,12 +98,16 @@ def make_plan(recipe: Recipe, models: Models) -> Plan:
     layers: Origins | None = None
     if recipe.slices:
         places, layers = sliced(recipe, models, ties)
+        stack = stack_of(donor)
+        refuse_other_names([p.name for p in places], donor, ties, stack)
+        blueprint = Blueprint.of(donor, ties, stack)
     else:
         places = whole(inputs, recipe, models, donor, ties)
         _check_tables(recipe, donor)
+        blueprint = Blueprint.of(donor, ties)
     vocabulary = plan_vocabulary(recipe, models, donor)
     steps = [_step(p, recipe, method, models, ties, vocabulary) for p in places]
-    _refuse_bad_shapes(steps, vocabulary, None if recipe.slices else donor)
+    _refuse_bad_shapes(steps, vocabulary, blueprint)
     dtype = _main_dtype(steps)
     rows = vocabulary.output.rows if vocabulary.output else None
     config = config_bytes(output_config(donor.config, layers, dtype, rows, ties.output_tied))
@@ -258,23 +264,31 @@ def _tables(setting: Setting) -> Iterator[PerLayer]:
         yield setting
 
 
-def _refuse_bad_shapes(steps: Sequence[Step], vocabulary: VocabularyPlan, donor: Model | None) -> None:
-    """All inputs of a tensor have one shape, and it is the one that the config's owner has."""
+def _refuse_bad_shapes(steps: Sequence[Step], vocabulary: VocabularyPlan, blueprint: Blueprint) -> None:
+    """All inputs of a tensor have one shape, and it is one that the config's owner has."""
     problems, only_rows = [], True
     for step in steps:
-        shapes = [(m.ref, s.shape) for m, s in zip(step.models, step.sources, strict=False)]
-        moved = vocabulary.output is not None and step.name in vocabulary.embeddings
-        if donor and not moved and step.name in donor.shapes and donor not in step.models:
-            shapes.append((donor.ref, donor.shapes[step.name]))
+        shapes = _shapes(step, vocabulary, blueprint)
         if len({shape for _, shape in shapes}) > 1:
             spelled = ", ".join(f"{ref} {list(shape)}" for ref, shape in shapes)
-            problems.append(f"  {step.name}: {spelled}")
+            problems.append(f"{step.name}: {spelled}")
             only_rows &= step.name in vocabulary.embeddings and len({shape[1:] for _, shape in shapes}) == 1
     if problems:
-        more = f"\n  and {len(problems) - LISTED} more tensors" if len(problems) > LISTED else ""
         advice = (
-            "\nThe vocabularies differ: add 'tokenizer: {source: base}' or 'tokenizer: {source: union}' to the recipe."
+            "The vocabularies differ: add 'tokenizer: {source: base}' or 'tokenizer: {source: union}' to the recipe."
             if only_rows
-            else "\nOnly models of one architecture and size can be merged."
+            else "Only models of one architecture and size can be merged."
         )
-        raise MismatchError("shapes differ:\n" + "\n".join(problems[:LISTED]) + more + advice)
+        raise MismatchError(f"shapes differ:\n{lines(problems)}\n{advice}")
+
+
+def _shapes(step: Step, vocabulary: VocabularyPlan, blueprint: Blueprint) -> list[tuple[ModelRef, tuple[int, ...]]]:
+    """The shapes of a tensor's inputs, and after them the donor's if theirs is none of those that it has."""
+    own = [s.shape for s in step.sources] or [step.shape]
+    shapes = list(zip((m.ref for m in step.models), own, strict=True))
+    allowed = blueprint.allowed(step.name)
+    if vocabulary.output is not None and step.name in vocabulary.embeddings:  # the output has rows of its own
+        allowed = frozenset((step.shape[0], *shape[1:]) for shape in allowed)
+    if allowed and step.shape not in allowed and blueprint.donor.ref not in (ref for ref, _ in shapes):
+        shapes.append((blueprint.donor.ref, min(allowed)))
+    return shapes

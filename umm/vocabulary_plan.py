@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from umm.checkpoint.compatible import check_compatible
 from umm.checkpoint.embeddings import aligned_tensors, embedding_names
 from umm.checkpoint.output_vocabulary import OUTDATED_FILES, OutputVocabulary, output_vocabulary
 from umm.checkpoint.source import Source
-from umm.checkpoint.vocabulary import Vocabulary
+from umm.checkpoint.vocabulary import TOKENIZER_FILE, Vocabulary, vocabularies
 from umm.model import Model, Models
 from umm.recipe.model import ModelRef, Recipe, TokenizerRule
 
-TOKENIZER = "tokenizer.json"
 NO_TOKENIZER = (
     "no model has a tokenizer.json, so nobody can tell whether their token ids mean the same; the output gets "
     "the tokenizer files of {donor}, if it has any"
@@ -41,15 +41,11 @@ class VocabularyPlan:
     def files(self, donor: Model, models: Models) -> dict[str, bytes]:
         """The tokenizer and generation files of the output."""
         if self.output is None:
-            return {name: path.read_bytes() for name, path in donor.checkpoint.small_files().items()}
-        giver = models[self.output.donor]
+            return {name: donor.checkpoint.small_file(name) for name in donor.checkpoint.small_files()}
+        giver = models[self.output.donor].checkpoint
         changed = dict(self.output.files)
-        kept = {
-            name: path.read_bytes()
-            for name, path in giver.checkpoint.small_files().items()
-            if name not in changed and not (changed and name in OUTDATED_FILES)
-        }
-        return kept | changed
+        left_out = {*changed, *(OUTDATED_FILES if changed else ())}
+        return {name: giver.small_file(name) for name in giver.small_files() if name not in left_out} | changed
 
 
 def plan_vocabulary(recipe: Recipe, models: Models, donor: Model) -> VocabularyPlan:
@@ -57,15 +53,17 @@ def plan_vocabulary(recipe: Recipe, models: Models, donor: Model) -> VocabularyP
     names = frozenset(embedding_names(donor.config, donor.shapes))
     rows = {m.ref: _rows(m) for m in (models[r] for r in recipe.models())}
     if recipe.tokenizer is None:
-        known = {m: _vocabulary(models[m]) for m in rows}
-        if not any(known.values()):
+        known = vocabularies(
+            _folders(models, [m for m in rows if TOKENIZER_FILE in models[m].checkpoint.small_files()])
+        )
+        if not known:
             return VocabularyPlan(names, warnings=(NO_TOKENIZER.format(donor=donor.ref),))
-        return VocabularyPlan(names, warnings=check_compatible(known, min(rows.values())))
+        return VocabularyPlan(names, warnings=check_compatible({m: known.get(m) for m in rows}, min(rows.values())))
     wanted = list(rows)
     source = recipe.tokenizer.source
     if isinstance(source, ModelRef) and source not in rows:
         wanted.append(source)
-    read = {ref: Vocabulary.read(models[ref].checkpoint.folder) for ref in wanted}
+    read = vocabularies(_folders(models, wanted))
     within = {ref: v.within(rows[ref]) if rows.get(ref) else v for ref, v in read.items()}
     output = output_vocabulary(recipe.tokenizer, donor.ref, within)
     if recipe.tokenizer.pad_to_multiple_of is None:
@@ -79,6 +77,5 @@ def _rows(model: Model) -> int:
     return max((s[0] for s in shapes), default=0)
 
 
-def _vocabulary(model: Model) -> Vocabulary | None:
-    has_one = TOKENIZER in model.checkpoint.small_files()
-    return Vocabulary.read(model.checkpoint.folder) if has_one else None
+def _folders(models: Models, refs: Sequence[ModelRef]) -> dict[ModelRef, Path]:
+    return {ref: models[ref].checkpoint.folder for ref in refs}

@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:  # one that no room saw coming
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"umm: {where}{error.strerror or error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt as interrupt:
         print(": ".join(["umm: interrupted", *map(str, interrupt.args)]), file=sys.stderr)
         return INTERRUPTED

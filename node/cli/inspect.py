@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.cli import values
+from umm.processors import usable
 
 if TYPE_CHECKING:
     from umm.inspection.scan import Progress
@@ -26,7 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead of tables")
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw heat maps (needs matplotlib)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
-    parser.add_argument("--threads", type=values.count, default=os.cpu_count() or 1, metavar="N", help="default: all")
+    parser.add_argument("--threads", type=values.count, default=usable(), metavar="N", help="default: all")
     parser.add_argument("--memory", type=values.size, default=512 << 20, metavar="SIZE", help="default: 512M")
     parser.set_defaults(run=run)
 

@@ -1,6 +1,7 @@
 """``umm merge``: from a recipe and model folders to a merged model folder."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.cli import values
+from umm.processors import usable
 
 if TYPE_CHECKING:
     from umm.budget import Share
@@ -41,10 +43,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--force", action="store_true", help="replace a model that is in OUT already")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
     parser.add_argument(
-        "--threads", type=values.count, default=os.cpu_count() or 1, metavar="N", help="default: all (%(default)s)"
+        "--threads", type=values.count, default=usable(), metavar="N", help="default: all (%(default)s)"
     )
     parser.add_argument(
-        "--memory", type=values.size, metavar="SIZE", help="use at most this much memory; default: no limit"
+        "--memory",
+        type=values.size,
+        metavar="SIZE",
+        help="use at most this much memory; the vocabularies of the models come on top; default: no limit",
     )
     parser.add_argument(
         "--shard-size",
@@ -84,7 +89,8 @@ def _text(file: Path) -> str:
     from umm.errors import RecipeError
 
     try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return io.StringIO(raw.decode(), newline=None).read()
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {file}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -127,7 +133,7 @@ class _Job:
         from umm.stages import Stages
 
         *earlier, last = self._recipes
-        stages, made = Stages(self._args.out), dict[str, Path]()
+        stages, made = Stages(self._args.out, [r.name for r in earlier if r.name]), dict[str, Path]()
         documents = []
         if earlier:
             stages.prepare()

@@ -1,8 +1,11 @@
 """The command line as a whole: what it loads, how it ends, and what it says about methods."""
 
+import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +58,31 @@ def test_an_error_is_one_message_without_a_traceback() -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("umm: recipe, line 4: ")
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_the_system_that_nobody_saw_coming_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"merge_method: linear\nmodels: [{model: a}]\n"
+                                                                 b"parameters: {weight: 1}\n")))  # fmt: skip
+    assert main(["merge", "-", "out"]) == 1
+    assert capsys.readouterr().err == "umm: No such file or directory\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to take processors away")
+@pytest.mark.parametrize("verb", ["merge", "inspect"])
+def test_no_more_threads_run_than_there_are_processors_for_this_process(verb: str) -> None:
+    program = (
+        "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "import argparse\nfrom node.cli import inspect, merge\n"
+        "verbs = argparse.ArgumentParser().add_subparsers()\n"
+        f"{verb}.add_parser(verbs)\nprint(verbs.choices['{verb}'].get_default('threads'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

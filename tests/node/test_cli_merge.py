@@ -17,6 +17,7 @@ from tests.umm.checkpoints import content, merged, plain, recipe
 from tests.umm.tokenizers_made import byte_level
 from umm.checkpoint.folder import PARTIAL
 from umm.digest import checkpoint_root
+from umm.stages import LIST
 
 Output = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "recipe.yaml").write_text(recipe("ties"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def typed(data: bytes) -> io.TextIOWrapper:
+    """Standard input in a locale that is not UTF-8."""
+    return io.TextIOWrapper(io.BytesIO(data), encoding="latin-1")
 
 
 def root(folder: Path) -> str:
@@ -126,12 +132,25 @@ def test_a_dry_run_finds_what_a_run_would(here: Path, capsys: Output) -> None:
 
 
 def test_a_recipe_is_read_from_standard_input(here: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(recipe("linear")))
+    monkeypatch.setattr("sys.stdin", typed(recipe("linear").encode()))
     assert main(["merge", "-", "out", "--quiet"]) == 0
     assert (here / "out" / "model.safetensors").exists()
-    monkeypatch.setattr("sys.stdin", io.StringIO("models: ["))
+    monkeypatch.setattr("sys.stdin", typed(b"models: ["))
     assert main(["merge", "-", "other"]) == 1
     assert capsys.readouterr().err.startswith("umm: recipe, line 1: not valid YAML")
+
+
+def test_standard_input_is_utf_8_whatever_the_locale(
+    here: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain(here / "größe", "a", vocab=300, files={"tokenizer.json": byte_level(290).encode()})
+    text = "merge_method: passthrough\r\nmodels: [{model: größe}]\r\n"
+    monkeypatch.setattr("sys.stdin", typed(text.encode()))
+    assert main(["merge", "-", "out", "--quiet"]) == 0
+    assert "- `größe`\n" in (here / "out" / "README.md").read_text(encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", typed(text.encode("latin-1")))
+    assert main(["merge", "-", "other"]) == 1
+    assert capsys.readouterr().err == "umm: the recipe - is not UTF-8 text\n"
 
 
 def test_models_are_found_beside_the_recipe(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +195,8 @@ def test_memory_is_kept_to_by_fewer_threads(here: Path, capsys: Output) -> None:
         (["recipe.yaml", "a"], "umm: a is one of the models to merge; choose another folder\n"),
         (["recipe.yaml", "recipe.yaml"], "there is a file of that name"),
         (["recipe.yaml", "/dev/null/x"], "a part of the path is a file"),
+        (["recipe.yaml", "x" * 300], f"umm: cannot create {'x' * 300}: the name is too long; choose a shorter one\n"),
+        (["recipe.yaml", "x" * 300, "--dry-run"], f"umm: cannot use {'x' * 300}: the name is too long"),
         (["recipe.yaml", "/proc/x"], "umm: cannot create /proc/x: "),
     ],
 )
@@ -289,6 +310,48 @@ def test_a_foreign_folder_in_the_place_of_the_stages_is_left_alone(staged: Path,
     assert main(["merge", "staged.yaml", "out"]) == 1
     assert "out.stages, where intermediate results would go, holds other files" in capsys.readouterr().err
     assert list(content(staged / "out.stages")) == ["diary.txt"]
+
+
+def test_a_planted_list_of_stages_deletes_nothing(staged: Path, capsys: Output) -> None:
+    for victim in ("victim", "out.stages/other"):
+        (staged / victim).mkdir(parents=True)
+        (staged / victim / "thesis.tex").write_text("x")
+    planted = dict.fromkeys(["../victim", str(staged / "victim"), "other", "..", "", "first/../../victim"], "0")
+    (staged / "out.stages" / LIST).write_text(json.dumps(planted))
+    assert main(["merge", "staged.yaml", "out", "--quiet"]) == 0
+    assert (staged / "victim" / "thesis.tex").exists()
+    assert (staged / "out.stages" / "other" / "thesis.tex").exists()
+    assert not (staged / "out.stages" / "first").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{", "", '{"a": 1, "a": 2}', "[" * 100_000, '{"first": ["0"]}'])
+def test_a_list_of_stages_that_is_none_counts_for_nothing(staged: Path, capsys: Output, text: str) -> None:
+    (staged / "out.stages").mkdir()
+    (staged / "out.stages" / LIST).write_text(text)
+    assert main(["merge", "staged.yaml", "out", "--quiet"]) == 0
+    assert not (staged / "out.stages").exists()
+
+
+@pytest.mark.parametrize("link", ["out.stages", "out.stages/first"])
+def test_stages_are_not_written_through_a_link(staged: Path, capsys: Output, link: str) -> None:
+    (staged / "victim").mkdir()
+    (staged / "victim" / LIST).write_text("{}")
+    (staged / link).parent.mkdir(exist_ok=True)
+    (staged / link).symlink_to(staged / "victim")
+    if link != "out.stages":
+        (staged / "out.stages" / LIST).write_text("{}")
+    assert main(["merge", "staged.yaml", "out", "--force"]) == 1
+    assert f"{link}, where an intermediate result would go, is a link; remove it" in capsys.readouterr().err
+    assert content(staged / "victim") == {LIST: b"{}"}
+
+
+def test_the_list_of_stages_is_not_written_through_a_link(staged: Path) -> None:
+    (staged / "out.stages").mkdir()
+    for name in (LIST, "umm-stages.new"):
+        (staged / name).write_text('{"first": "0"}')
+        (staged / "out.stages" / name).symlink_to(staged / name)
+    assert main(["merge", "staged.yaml", "out", "--quiet"]) == 0
+    assert (staged / LIST).read_text() == (staged / "umm-stages.new").read_text() == '{"first": "0"}'
 
 
 def test_integers_of_an_earlier_result_are_known_to_a_later_plan(here: Path, capsys: Output) -> None:

@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.umm.checkpoints import plain, plan, recipe
+from tests.umm import memory
+from tests.umm.checkpoints import SETTINGS, adapter, numbers, plain, plan, recipe
 from umm.budget import LEAST_TILE, MIB, PROCESS, Share, estimate, fit
 from umm.errors import EnvironmentFault
-from umm.field import TILE
+from umm.field import TILE, Field
+from umm.forms import Elementwise
 from umm.methods import METHODS
+from umm.methods.registry import Holds, Value
 from umm.plan import Plan
 
 
@@ -100,14 +105,77 @@ def test_a_merge_stays_within_its_memory(models: Path, method: str, limit: int, 
     assert 20 * MIB < int(done.stdout) < limit
 
 
+# -- what methods say of themselves ----------------------------------------------------------------------------
+
+
+class Watched(Field):
+    """A field that notes what was held of it."""
+
+    holds = Holds.SUMS
+    by_vector = False
+
+    def _select(self, *given: Any, **options: Any) -> Any:
+        self.holds = Holds.RANKS
+        return super()._select(*given, **options)
+
+    def draw(self, *given: Any) -> Any:
+        self.holds = Holds.MASKS
+        return super().draw(*given)
+
+    def vector_grams(self, **options: Any) -> Any:
+        self.by_vector = True
+        return super().vector_grams(**options)
+
+
+def settings(name: str) -> list[dict[str, Any]]:
+    """Parameters of a method: usual ones, and with each of its switches the other way."""
+    needed: dict[str, Any] = {p.name: 0.5 for p in METHODS[name].parameters if p.required} | dict(
+        SETTINGS.get(name, {})
+    )
+    switches = [p for p in METHODS[name].parameters if p.kind is bool and p.scope == "merge"]
+    return [needed, *({**needed, p.name: not p.default} for p in switches)]
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_says_what_it_holds_and_whether_it_needs_torch(name: str) -> None:
+    method = METHODS[name]
+    base, experts = memory.models(1, (24, 64), method.experts[1] or 3)
+    for given in settings(name):
+        plain_field = memory.field_of(base if method.base.value != "unused" else None, experts, depth=0.5)
+        field = Watched(**{f.name: getattr(plain_field, f.name) for f in fields(plain_field)})
+        made = memory.arguments(method, len(experts), given)
+        form = method.function(field, made)
+        assert field.holds is method.holds
+        if isinstance(form, Elementwise) or field.by_vector:
+            assert method.uses_torch(made.merge), f"{name} with {given} has no fused loops"
+
+
+def test_whether_a_method_needs_torch_may_depend_on_a_setting() -> None:
+    flat: dict[str, Value] = {"nuslerp_flatten": True}
+    assert not METHODS["nuslerp"].uses_torch(flat)
+    assert METHODS["nuslerp"].uses_torch({"nuslerp_flatten": False})
+    assert METHODS["median"].uses_torch({})
+
+
+def test_an_adapter_takes_memory_for_its_factors(models: Path) -> None:
+    needs = []
+    for rank in (1, 33):
+        a, b = numbers("A", (rank, 200)), numbers("B", (20_000, rank))
+        adapter(models / f"rank-{rank}", {"lm_head.lora_A.weight": a, "lm_head.lora_B.weight": b}, r=rank)
+        made = plan(recipe("passthrough", experts=(f"a+rank-{rank}",)), models)
+        needs.append(estimate(made, "numba", 1, TILE))
+        made.models.close()
+    rows = TILE // 200
+    assert needs[1] - needs[0] >= 32 * (200 + rows) * 4
+
+
 FUSED = """
 import sys
 from pathlib import Path
 from tests.umm.checkpoints import merged, recipe
-from umm.budget import UNFUSED
 from umm.methods import METHODS
 
-for method in METHODS.keys() - UNFUSED:
+for method in (name for name, m in METHODS.items() if m.torch is not True):
     merged(recipe(method), Path(sys.argv[1]), str(Path(sys.argv[2]) / method), backend="numba")
     if "torch" in sys.modules:
         sys.exit(f"{method} imports torch")

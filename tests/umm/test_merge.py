@@ -18,7 +18,8 @@ from umm.digest import checkpoint_root
 from umm.errors import CheckpointError, EnvironmentFault
 from umm.merge import choose_backend, fingerprint, merge
 from umm.methods import METHODS
-from umm.plan import Plan
+from umm.model import Folders, Models
+from umm.plan import Plan, make_plan
 from umm.recipe.canonical import digest
 from umm.recipe.document import load
 
@@ -127,6 +128,24 @@ def test_the_receipt_has_the_digest_of_the_recipe_on_the_card(small: Path) -> No
     assert receipt["about"] == {"recipe": digest(shown), "method": "ties", "exact": True}
     assert receipt["root"] == report.root.hex()
     assert report.root.hex() in card
+
+
+def test_the_recipe_on_the_card_of_several_documents_can_be_run(small: Path) -> None:
+    (small / "deep").mkdir()
+    for name in ("a", "mean"):
+        plain(small / "deep" / name, name)
+    first = recipe("linear", name="mean", experts=(f"{small}/deep/a", "a"))
+    text = f"{first}\n---\n{recipe('ties', experts=(f'{small}/deep/mean', 'mean'))}"
+    *_, last = load(text)
+    opened = Models.of(last, Folders(small, {"mean": small / "b"}))
+    merge(make_plan(last, opened), small / "out", text, backend=choose_backend())
+    opened.close()
+    shown = (small / "out" / "README.md").read_text().split("```yaml\n")[1].split("\n```")[0]
+    assert str(small) not in shown
+    earlier, final = load(shown)
+    assert [str(m) for m in earlier.models()] == ["a-2", "a"]
+    assert [str(m) for m in final.models()] == ["base", "mean-2", "mean"]
+    assert json.loads((small / "out" / "umm.json").read_text())["about"]["recipe"] == digest(final)
 
 
 def test_the_card_names_models_and_adapters_as_the_hub_does(small: Path) -> None:
@@ -323,9 +342,33 @@ def test_an_input_is_never_overwritten(small: Path, name: str) -> None:
     assert content(small / "a") == before
 
 
+def test_an_adapter_is_never_overwritten(small: Path) -> None:
+    adapter(small / "lora", {"lm_head.weight": numbers("head", (12, 8))})
+    before = content(small / "lora")
+    with pytest.raises(EnvironmentFault, match="is one of the adapters to merge"):
+        merged(recipe("ties", experts=("a", "b+lora")), small, "lora", force=True)
+    assert content(small / "lora") == before
+
+
+def test_force_leaves_no_adapter_that_would_be_put_on_the_new_model(small: Path) -> None:
+    adapter(small / "out", {"lm_head.weight": numbers("head", (12, 8))})
+    merged(recipe("ties"), small, force=True)
+    assert sorted(content(small / "out")) == ["README.md", "config.json", "model.safetensors", "umm.json"]
+
+
+def test_unfinished_work_that_is_a_link_is_removed_but_not_its_target(small: Path) -> None:
+    for folder in ("out", "victim"):
+        (small / folder).mkdir()
+    (small / "victim" / "journal").write_text("mine")
+    (small / "out" / PARTIAL).symlink_to(small / "victim")
+    merged(recipe("ties"), small, force=True)
+    assert content(small / "victim") == {"journal": b"mine"}
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [
+        ("x" * 300, "the name is too long"),
         ("a/config.json", "there is a file of that name"),
         ("a/config.json/out", "a part of the path is a file"),
         ("/proc/out", "cannot create /proc/out"),

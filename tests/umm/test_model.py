@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.umm.checkpoints import adapter, numbers, plain, recipe
-from umm.errors import CheckpointError, MismatchError, RecipeError
+from umm.errors import CheckpointError, EnvironmentFault, MismatchError, RecipeError
 from umm.model import Folders, Models
 from umm.recipe.document import load
 from umm.recipe.model import ModelRef
@@ -128,6 +128,26 @@ def test_models_that_only_give_a_token_are_opened(tmp_path: Path) -> None:
     (made,) = load(recipe("linear", tokenizer=tokenizer))
     models = Models.of(made, Folders(tmp_path, {}))
     assert [str(m.ref) for m in models] == ["a", "b", "c", "d"]
+    models.close()
+
+
+@pytest.mark.parametrize("gone", ["x/model.safetensors", "x/tokenizer.json", "lora/adapter_model.safetensors"])
+def test_a_file_that_vanished_is_named(tmp_path: Path, gone: str) -> None:
+    plain(tmp_path / "x", files={"tokenizer.json": b"{}"})
+    adapter(tmp_path / "lora", FACTORS)
+    ref = ModelRef("x", adapter="lora")
+    models = Models([ref], Folders(tmp_path, {}))
+    (tmp_path / gone).unlink()
+    with pytest.raises(EnvironmentFault, match=f"cannot look at .*{gone}: No such file"):
+        models[ref].identity()
+    models.close()
+
+
+def test_shapes_are_made_once(tmp_path: Path) -> None:
+    plain(tmp_path / "x")
+    models = Models([ModelRef("x")], Folders(tmp_path, {}))
+    model = models[ModelRef("x")]
+    assert model.shapes is model.shapes
     models.close()
 
 

@@ -1,7 +1,10 @@
 """What a plan refuses, each mistake in its own words, and what it finds out without reading a value."""
 
 import json
+import os
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,13 @@ import pytest
 
 from tests.umm.checkpoints import adapter, content, merged, numbers, plain, plan, recipe, stored
 from tests.umm.tokenizers_made import byte_level
+from umm.checkpoint.folder import MAX_SMALL_FILE_BYTES
 from umm.errors import CheckpointError, MismatchError, RecipeError, UmmError
+from umm.model import Folders, Models
+from umm.plan import make_plan
+from umm.recipe.document import load
 from umm.recipe.model import ModelRef
+from umm.vocabulary_plan import plan_vocabulary
 
 MEAN = recipe("linear")
 
@@ -65,7 +73,7 @@ def test_models_of_different_width_are_refused_without_talk_of_tokenizers(models
     error = refusal(MEAN, models)
     assert isinstance(error, MismatchError)
     assert "  model.layers.0.mlp.up_proj.weight: a [16, 8], b [32, 16]\n" in str(error)
-    assert "and 1 more tensors" in str(error)
+    assert "  and 1 more\n" in str(error)
     assert str(error).endswith("Only models of one architecture and size can be merged.")
 
 
@@ -125,6 +133,55 @@ def test_layers_of_different_kinds_cannot_be_laid_over_one_another(models: Path)
     plain(models / "b", "b", extra=extra)
     error = refusal(sliced(layers("a", 0, 2), layers("b", 0, 2)), models)
     assert "a (layer 1) lacks 1: mlp.gate.weight" in str(error)
+
+
+@pytest.mark.parametrize("size", [{"width": 16}, {"layers": 0}, {"vocab": 14}], ids=str)
+def test_slices_under_the_config_of_another_model_are_refused(models: Path, size: dict[str, Any]) -> None:
+    plain(models / "base", **size)
+    text = sliced(layers("a", 0, 2), method="passthrough", base_model="base")
+    assert isinstance(refusal(text, models), MismatchError)
+
+
+def test_slices_of_another_width_than_the_config_say_so(models: Path) -> None:
+    plain(models / "base", width=16)
+    error = refusal(sliced(layers("a", 1, 2), method="passthrough", base_model="base"), models)
+    assert "  model.layers.0.mlp.up_proj.weight: a [16, 8], base [32, 16]\n" in str(error)
+    assert "  model.norm.weight: a [8], base [16]" in str(error)
+    pieces = [{"sources": [layers(m, 0, 1)]} for m in ("a", "base")]
+    error = refusal(json.dumps({"slices": pieces, "merge_method": "passthrough"}), models)
+    assert "  model.layers.1.mlp.up_proj.weight: base [32, 16], a [16, 8]\n" in str(error)
+
+
+def test_slices_with_other_tensors_than_the_config_asks_for_name_them(models: Path) -> None:
+    extra = {f"model.layers.{i}.mlp.gate.weight": stored(numbers("x", (2, 8)), "bfloat16") for i in range(2)}
+    plain(models / "b", "b", extra=extra)
+    missing = "model.layers.*.mlp.gate.weight"
+    assert f"  missing in a: {missing}\n" in str(
+        refusal(sliced(layers("b", 0, 1), method="passthrough", base_model="a"), models)
+    )
+    assert f"  missing in the slices: {missing}\n" in str(
+        refusal(sliced(layers("a", 0, 1), method="passthrough", base_model="b"), models)
+    )
+
+
+def test_slices_may_take_some_kinds_of_layers_only(models: Path) -> None:
+    extra = {"model.layers.1.mlp.gate.weight": stored(numbers("x", (2, 8)), "bfloat16")}
+    for name in ("a", "b"):
+        plain(models / name, name, extra=extra)
+    for first, kinds in ((0, 0), (1, 1)):
+        made = plan(sliced(layers("b", first, first + 1), method="passthrough", base_model="a"), models)
+        assert sum("gate" in s.name for s in made.steps) == kinds
+
+
+def test_slices_may_have_another_depth_and_vocabulary_than_the_config(models: Path) -> None:
+    files = {"tokenizer.json": byte_level(290).encode()}
+    plain(models / "a", "a", vocab=300, files=files)
+    plain(models / "base", vocab=400, layers=5, files=files)
+    text = sliced(layers("a", 0, 2), method="passthrough", base_model="base", tokenizer={"source": "a"})
+    config = json.loads(plan(text, models).files["config.json"])
+    assert (config["vocab_size"], config["num_hidden_layers"]) == (300, 2)
+    plain(models / "base", vocab=400, width=16, files=files)
+    assert "lm_head.weight: a [300, 8], base [300, 16]" in str(refusal(text, models))
 
 
 # -- parameters ------------------------------------------------------------------------------------------------
@@ -266,6 +323,35 @@ def test_the_config_speaks_of_the_type_that_most_numbers_have(models: Path) -> N
     made = plan(MEAN, models)
     assert {s.output.header_dtype for s in made.steps} == {"BF16", "F32"}
     assert json.loads(made.files["config.json"])["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("rule", [None, {"source": "base"}])
+def test_equal_tokenizers_are_read_once(models: Path, rule: object) -> None:
+    for name in ("base", "a", "b"):
+        plain(models / name, name, vocab=300, files={"tokenizer.json": byte_level(290).encode()})
+    keys: dict[str, Any] = {"tokenizer": rule} if rule else {}
+    (document,) = load(recipe("ties", **keys))
+    opened = Models.of(document, Folders(models, {}))
+    made = plan_vocabulary(document, opened, opened[ModelRef("base")])
+    opened.close()
+    assert len({id(v) for v in made.vocabularies.values()}) == (1 if rule else 0)
+    assert made.warnings == ()
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: os.truncate(file, MAX_SMALL_FILE_BYTES + 1)])
+@pytest.mark.parametrize("file", ["generation_config.json", "tokenizer.json"])
+def test_a_small_file_that_changed_since_its_folder_was_opened_is_refused(
+    models: Path, file: str, harm: Callable[[Path], None]
+) -> None:
+    tokenizer = byte_level(290).encode()
+    for name in ("base", "a", "b"):
+        plain(models / name, name, vocab=300, files={"tokenizer.json": tokenizer, "generation_config.json": b"{}"})
+    (document,) = load(recipe("ties"))
+    opened = Models.of(document, Folders(models, {}))
+    harm(models / "base" / file)
+    with pytest.raises(CheckpointError, match=re.escape(file)):
+        make_plan(document, opened)
+    opened.close()
 
 
 def test_models_of_the_tokenizer_are_opened_too(models: Path) -> None:

@@ -18,7 +18,7 @@ from tests.umm.tokenizers_made import TEXTS, byte_level, sentencepiece_bpe, unig
 from umm.checkpoint.compatible import check_compatible
 from umm.checkpoint.output_vocabulary import OUTDATED_FILES, output_vocabulary
 from umm.checkpoint.spelling import Spelling
-from umm.checkpoint.vocabulary import Vocabulary, row_map, vocabularies
+from umm.checkpoint.vocabulary import row_map, vocabularies
 from umm.errors import CheckpointError, MismatchError, RecipeError
 from umm.recipe.model import ModelRef, TokenizerRule, TokenRule
 
@@ -104,7 +104,7 @@ def test_tokens_that_only_the_settings_add_are_read() -> None:
 def test_a_folder_without_tokenizer_json_says_how_to_make_one(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(b"\x0a")
     with pytest.raises(CheckpointError, match="save_pretrained"):
-        Vocabulary.read(tmp_path)
+        vocabularies({A: tmp_path})
 
 
 @pytest.mark.parametrize(

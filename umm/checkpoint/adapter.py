@@ -21,20 +21,16 @@ from typing import Literal, NamedTuple
 from umm.checkpoint.adapter_config import AdapterConfig
 from umm.checkpoint.disk import read_exactly
 from umm.checkpoint.dtype import Dtype
-from umm.checkpoint.folder import ADAPTER_CONFIG, MAX_CONFIG_BYTES, Folder
+from umm.checkpoint.folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MAX_CONFIG_BYTES, Folder
 from umm.checkpoint.header import PREFIX_BYTES, Entry, header_size, parse_header
 from umm.checkpoint.lowrank import AdaptedBias, AdaptedTensor, Product
 from umm.checkpoint.reader import PlainTensor, StoredTensor
 from umm.checkpoint.source import Source
 from umm.errors import CheckpointError, MismatchError
+from umm.listing import lines
 
 PREFIX = "base_model.model."
 """What peft puts before the name of every module."""
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-
-LISTED_PROBLEMS = 10
-"""How many tensors an error names before it only counts the rest."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 Role = Literal["A", "B", "embedding_A", "embedding_B", "bias", "full"]
@@ -167,7 +163,10 @@ def fit(config: AdapterConfig, tensors: Mapping[str, Source], shapes: Shapes, wh
     replacements = _replacements(parts, shapes, problems)
     products, biases = _products(config, parts, shapes, problems)
     if problems:
-        raise MismatchError(_listed(where, problems))
+        raise MismatchError(
+            f"{where}: the adapter does not fit the base model it is put on:\n{lines(problems)}\n"
+            "Name the model that the adapter was trained on (base_model_name_or_path in adapter_config.json)."
+        )
     return Adapter(products, biases, replacements)
 
 
@@ -274,12 +273,3 @@ def base_name(name: str, shapes: Shapes) -> str | None:
 
 def _spell(shape: Iterable[int]) -> str:
     return "×".join(map(str, shape))
-
-
-def _listed(where: str, problems: list[str]) -> str:
-    shown = "\n".join(f"  {p}" for p in problems[:LISTED_PROBLEMS])
-    rest = f"\n  and {len(problems) - LISTED_PROBLEMS} more" if len(problems) > LISTED_PROBLEMS else ""
-    return (
-        f"{where}: the adapter does not fit the base model it is put on:\n{shown}{rest}\n"
-        "Name the model that the adapter was trained on (base_model_name_or_path in adapter_config.json)."
-    )

@@ -8,29 +8,21 @@ An adapter with a setting we ignore would merge to something its author never ra
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from umm.checkpoint.module_patterns import ModulePatterns
+from umm.checkpoint.strict import shown, shown_plain
 from umm.errors import CheckpointError
 
 MAX_RANK = 1 << 16
 """The largest rank accepted: no weight matrix has a side this long and a low-rank product worth adding."""
 
-MAX_PATTERNS = 20_000
-"""The most entries of ``rank_pattern`` or ``alpha_pattern``: one for each module of a very large model."""
-
-MAX_PATTERN_CHARACTERS = 512
-"""The longest regular expression accepted as a pattern."""
-
-MAX_REPETITIONS = 3
-"""The most ``*`` and ``+`` in a pattern; more of them, or a repeated group, can take for ever to match."""
-
-_REPETITION = re.compile(r"(?<!\\)[*+]|\{\d*,\}")
-_REPEATED_GROUP = re.compile(r"\)[*+{]")
+MAX_ALPHA = 1 << 24
+"""The largest alpha, with either sign: the scale and its products stay far from the end of float32."""
 
 IGNORED_KEYS = frozenset(
     {
@@ -92,8 +84,8 @@ class AdapterConfig:
     alpha: float
     rslora: bool = False
     fan_in_fan_out: bool = False
-    rank_pattern: Mapping[str, int] = field(default_factory=dict)
-    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+    rank_pattern: ModulePatterns = field(default_factory=ModulePatterns)
+    alpha_pattern: ModulePatterns = field(default_factory=ModulePatterns)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], where: str) -> "AdapterConfig":
@@ -109,26 +101,18 @@ class AdapterConfig:
             alpha=_number(document.get("lora_alpha", 8), "lora_alpha", where),
             rslora=_flag(document, "use_rslora", where),
             fan_in_fan_out=_flag(document, "fan_in_fan_out", where),
-            rank_pattern=_pattern(document, "rank_pattern", where, whole=True),
-            alpha_pattern=_pattern(document, "alpha_pattern", where),
+            rank_pattern=_patterns(document, "rank_pattern", where, whole=True),
+            alpha_pattern=_patterns(document, "alpha_pattern", where),
         )
 
     def rank_of(self, module: str) -> int:
         """The rank that the settings give to ``module``."""
-        return int(_matched(self.rank_pattern, module, self.rank))
+        return int(self.rank_pattern.number_of(module, self.rank))
 
     def scale_of(self, module: str) -> np.float32:
         """alpha / rank, or alpha / √rank (rank-stabilised), in float64 and then rounded to float32."""
-        rank, alpha = self.rank_of(module), _matched(self.alpha_pattern, module, self.alpha)
+        rank, alpha = self.rank_of(module), self.alpha_pattern.number_of(module, self.alpha)
         return np.float32(alpha / math.sqrt(rank) if self.rslora else alpha / rank)
-
-
-def _matched(patterns: Mapping[str, float], module: str, default: float) -> float:
-    # As peft: the first pattern that matches the whole name, or its end after a dot.
-    for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return patterns.get(module, default)
 
 
 def _refuse_variants(document: Mapping[str, Any], where: str) -> None:
@@ -160,27 +144,17 @@ def _number(value: Any, key: str, where: str, *, whole: bool = False) -> Any:
         fits = type(value) is int and 0 < value <= MAX_RANK
         wanted = f"a whole number from 1 to {MAX_RANK}"
     else:
-        fits = type(value) in (int, float) and math.isfinite(value)
-        wanted = "a finite number"
+        fits = type(value) in (int, float) and abs(value) <= MAX_ALPHA
+        wanted = f"a number from -{MAX_ALPHA} to {MAX_ALPHA}"
     if not fits:
-        raise CheckpointError(f"{where}: {key} is {value!r}; it must be {wanted}.")
+        raise CheckpointError(f"{where}: {key} is {shown_plain(repr(value))}; it must be {wanted}.")
     return value
 
 
-def _pattern(document: Mapping[str, Any], key: str, where: str, *, whole: bool = False) -> dict[str, Any]:
-    patterns = document.get(key) or {}
-    if not isinstance(patterns, dict) or len(patterns) > MAX_PATTERNS:
-        raise CheckpointError(f"{where}: {key} must be a table of at most {MAX_PATTERNS} patterns.")
-    for pattern, value in patterns.items():
-        _number(value, f"{key}[{pattern!r}]", where, whole=whole)
-        if len(pattern) > MAX_PATTERN_CHARACTERS:
-            raise CheckpointError(f"{where}: a pattern of {key} is longer than {MAX_PATTERN_CHARACTERS} characters.")
-        if len(_REPETITION.findall(pattern)) > MAX_REPETITIONS or _REPEATED_GROUP.search(pattern):
-            raise CheckpointError(f"{where}: {key} has a pattern that could match for ever: {pattern!r}.")
-        try:
-            re.compile(rf"(.*\.)?({pattern})$")
-        except re.error as error:
-            raise CheckpointError(
-                f"{where}: {key} has a pattern that does not parse: {pattern!r} ({error})."
-            ) from error
-    return patterns
+def _patterns(document: Mapping[str, Any], key: str, where: str, *, whole: bool = False) -> ModulePatterns:
+    table = document.get(key) or {}
+    if not isinstance(table, dict):
+        raise CheckpointError(f"{where}: {key} must be a table of patterns and numbers.")
+    for pattern, value in table.items():
+        _number(value, f"{key}[{shown(pattern)}]", where, whole=whole)
+    return ModulePatterns.parse(table, f"{where}: {key}")

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from umm.checkpoint.strict import shown
 from umm.checkpoint.vocabulary import Vocabulary
 from umm.errors import MismatchError
+from umm.listing import inline, lines
 from umm.recipe.model import ModelRef
-
-LISTED_TOKENS = 5
-"""How many tokens a message names before it only counts the rest."""
 
 
 def check_compatible(vocabularies: Mapping[ModelRef, Vocabulary | None], rows: int) -> tuple[str, ...]:
@@ -63,10 +61,9 @@ class _Meaning:
                 other, other_text = self.texts[token_id]
                 conflicts.append(f"id {token_id} is {shown(other_text)} in {other}, {shown(text)} in {model}")
         if conflicts:
-            shown_conflicts = "\n".join(f"  {c}" for c in conflicts[:LISTED_TOKENS])
             raise MismatchError(
                 f"The models have different vocabularies ({len(conflicts)} tokens differ), so merging their "
-                f"embeddings row by row would mix unrelated tokens:\n{shown_conflicts}\n"
+                f"embeddings row by row would mix unrelated tokens:\n{lines(conflicts)}\n"
                 "Add `tokenizer: {source: union}` (or `source: base`) to the recipe to align them by token."
             )
 
@@ -75,7 +72,7 @@ class _Meaning:
         missing = [text for i, (_, text) in self.texts.items() if i not in vocabulary.spellings]
         if not missing:
             return None
-        named = ", ".join(shown(t) for t in missing[:LISTED_TOKENS])
+        named = inline([shown(t) for t in missing])
         return (
             f"{model} lacks {len(missing)} tokens that other models have ({named}); its untrained rows take "
             "part in the merge of theirs. Add `tokenizer: {source: union}` to the recipe to leave them out."

@@ -28,6 +28,7 @@ ADVICE = {
     errno.EMFILE: "too many files are open; raise the limit with `ulimit -n`",
     errno.EEXIST: "there is a file of that name; choose another folder",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EIO: "the disk reported a failure; check it before trusting anything on it",
 }
 """What to do about the errors that a person can do something about."""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from umm.checkpoint.alignment import AVERAGE, MEAN, ZERO, Alignment, Holder, Origins, alignment, neighbours
 from umm.checkpoint.dtype import Dtype
+from umm.checkpoint.ends import is_embedding, is_head
 from umm.checkpoint.floats import Floats, read_widened
 from umm.checkpoint.output_vocabulary import OutputVocabulary
 from umm.checkpoint.source import Bytes, Source
@@ -21,19 +22,6 @@ from umm.recipe.model import ModelRef, TokenizerRule
 MEAN_BLOCK_ROWS = 256
 """Rows summed as one block of the mean; part of what defines its bits, so it never changes."""
 
-INPUT_NAMES = (
-    "embed_tokens.weight",
-    "wte.weight",
-    "embed_in.weight",
-    "word_embeddings.weight",
-    "tok_embeddings.weight",
-    "shared.weight",
-)
-"""How the names of input embeddings end."""
-
-OUTPUT_NAMES = ("lm_head.weight", "embed_out.weight", "output.weight", "lm_head.bias", "embed_out.bias")
-"""How the names of output heads end."""
-
 
 def embedding_names(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
     """The tensors with one row for each token: so many rows as the vocabulary is large, and a name that
@@ -41,16 +29,12 @@ def embedding_names(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
 
     The vocabulary's size is the config's, or, if no tensor has it, the rows of the input embedding.
     """
-    inputs = [name for name in shapes if _ends(name, INPUT_NAMES)]
-    named = [name for name in shapes if _ends(name, INPUT_NAMES + OUTPUT_NAMES)]
+    inputs = [name for name in shapes if is_embedding(name)]
+    named = [name for name in shapes if is_embedding(name) or is_head(name)]
     text = config.get("text_config")
     size = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, Mapping) else None)
     sizes = {size} if any(shapes[n][:1] == (size,) for n in named) else {shapes[n][0] for n in inputs if shapes[n]}
     return tuple(sorted(name for name in named if shapes[name] and shapes[name][0] in sizes))
-
-
-def _ends(name: str, endings: Sequence[str]) -> bool:
-    return any(name == ending or name.endswith(f".{ending}") for ending in endings)
 
 
 @dataclass(frozen=True)

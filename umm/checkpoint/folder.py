@@ -17,11 +17,13 @@ from umm.checkpoint.disk import blaming_the_machine, read_exactly
 from umm.checkpoint.header import MAX_HEADER_BYTES
 from umm.checkpoint.strict import JsonObject, parse_object, shown
 from umm.errors import CheckpointError
+from umm.listing import inline
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PARTIAL = ".umm-partial"
 """Unfinished output of ours; see ``writer``."""
 
@@ -182,9 +184,8 @@ class Folder:
 
 
 def listed(names: list[str]) -> str:
-    """A few names for a message, with the count of the rest."""
-    shown_names = ", ".join(shown(n) for n in names[:5])
-    return f"{shown_names} and {len(names) - 5} more" if len(names) > 5 else shown_names
+    """A stranger's names for a message: quoted, and only a few of many."""
+    return inline([shown(n) for n in names])
 
 
 def _is_plain_name(shard: str) -> bool:

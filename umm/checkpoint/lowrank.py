@@ -18,6 +18,9 @@ from umm.checkpoint.dtype import Dtype
 from umm.checkpoint.floats import Floats, read_widened
 from umm.checkpoint.source import Bytes, Source
 
+WIDENING_BYTES = 12
+"""What one element takes at most while it is widened: as stored, as an integer, and shifted into place."""
+
 BLOCK_ELEMENTS = 1 << 15
 """Elements worked on at once, so that the running sum and its addend stay in the processor's cache."""
 
@@ -100,6 +103,12 @@ class AdaptedTensor:
     def shape(self) -> tuple[int, ...]:
         """The weight's shape."""
         return self.weight.shape
+
+    def working_set(self, count: int) -> int:
+        """Bytes held at most while so many elements are read: both factors, the right one whole, and two blocks."""
+        width = self.shape[1]
+        factors = self.product.rank * (count // width + 2 + width)
+        return WIDENING_BYTES * (count + factors) + 2 * BLOCK_ELEMENTS * Dtype.F32.width
 
     def read(self, start: int, count: int, out: Bytes) -> None:
         """Fill ``out`` with elements ``start .. start + count``."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from umm.checkpoint.disk import blaming_the_machine, sync_folder
-from umm.checkpoint.folder import CONFIG, INDEX, PARTIAL, SINGLE, SMALL_FILES
+from umm.checkpoint.folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, INDEX, PARTIAL, SINGLE, SMALL_FILES
 from umm.checkpoint.journal import journalled_identity
 from umm.checkpoint.layout import Layout
 from umm.errors import EnvironmentFault
@@ -55,9 +55,10 @@ def may_resume(folder: Path, work: str, *, force: bool) -> bool:
 
 def refuse_others(folder: Path) -> None:
     """Raise if the folder holds anything, unless there is unfinished work in it."""
-    if not folder.is_dir() or journalled_identity(folder / PARTIAL / JOURNAL) is not None:
-        return
-    others = sorted(p.name for p in folder.iterdir() if p.name != PARTIAL)
+    with blaming_the_machine("use", folder):
+        if not folder.is_dir() or journalled_identity(folder / PARTIAL / JOURNAL) is not None:
+            return
+        others = sorted(p.name for p in folder.iterdir() if p.name != PARTIAL)
     if others:
         raise EnvironmentFault(
             f"{folder} is not empty (it holds {others[0]}); choose another folder, or use --force to replace "
@@ -108,8 +109,10 @@ def publish(folder: Path, names: Iterable[str], last: str) -> None:
 
 
 def discard(partial: Path) -> None:
-    """Remove unfinished work, the journal first: without it the rest means nothing."""
+    """Remove unfinished work, the journal first: without it the rest means nothing. A link goes, not its target."""
     with blaming_the_machine("remove", partial):
+        if partial.is_symlink():
+            partial.unlink()
         (partial / JOURNAL).unlink(missing_ok=True)
         if partial.is_dir():
             shutil.rmtree(partial)
@@ -124,4 +127,4 @@ def remove_if_empty(folder: Path) -> None:
 
 def _belongs_to_a_model(name: str) -> bool:
     weights = name.startswith("model-") and name.endswith(".safetensors")
-    return weights or name in SMALL_FILES or name in (CONFIG, RECEIPT, CARD)
+    return weights or name in SMALL_FILES or name in (CONFIG, ADAPTER_CONFIG, ADAPTER_WEIGHTS, RECEIPT, CARD)

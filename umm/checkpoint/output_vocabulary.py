@@ -10,7 +10,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from umm.checkpoint.vocabulary import (
     Vocabulary,
 )
 from umm.errors import CheckpointError, RecipeError
+from umm.listing import inline
 from umm.recipe.model import ModelRef, TokenizerRule
 
 OUTDATED_FILES = frozenset(
@@ -40,9 +41,6 @@ OUTDATED_FILES = frozenset(
 """Files that describe the donor's vocabulary another way: not to be copied beside a changed
 ``tokenizer.json``.
 """
-
-LISTED_TOKENS = 5
-"""How many tokens a message names before it only counts the rest."""
 
 _PLAIN_FLAGS = dict.fromkeys(ADDED_FLAGS, False)
 
@@ -139,6 +137,7 @@ def _with_tokens(
         return donor, {}
     added = {**donor.added, **appended}
     document: dict[str, Any] = parse_object(donor.raw, donor.where)
+    _check_merges(document["model"], donor.where)
     _remove_rowless(document, donor)
     listed = document.get("added_tokens") or []
     present = {entry["id"] for entry in listed}
@@ -171,9 +170,31 @@ def _remove_rowless(document: dict[str, Any], donor: Vocabulary) -> None:
         model["merges"] = [m for m in model["merges"] if _merge_stays(m, model["vocab"], prefix)]
 
 
-def _merge_stays(merge: Any, vocab: Mapping[str, int], prefix: int) -> bool:
-    left, _, right = merge.partition(" ") if isinstance(merge, str) else (merge[0], None, merge[1])
+def _merge_stays(merge: str | list[str], vocab: Mapping[str, int], prefix: int) -> bool:
+    left, right = _parts(merge)
     return left in vocab and right in vocab and left + right[prefix:] in vocab
+
+
+def _parts(merge: Any) -> Any:
+    """The two tokens of a merge, which is a pair of them or one text with a space between them."""
+    return merge.split(" ") if isinstance(merge, str) else merge
+
+
+def _check_merges(model: Mapping[str, Any], where: str) -> None:
+    """Refuse merges that are not two tokens, the second with the prefix of tokens inside of a word.
+
+    The tokenizers library cuts the prefix off without looking, which for other texts can end the process.
+    """
+    merges, prefix = model.get("merges", []), model.get("continuing_subword_prefix") or ""
+    if not isinstance(merges, list) or not isinstance(prefix, str):
+        raise CheckpointError(f"{where}: model.merges must be a list and continuing_subword_prefix a text.")
+    for merge in merges:
+        parts = _parts(merge)
+        pair = isinstance(parts, list) and len(parts) == 2 and all(isinstance(part, str) for part in parts)
+        if not pair or not parts[1].startswith(prefix):
+            raise CheckpointError(
+                f"{where}: {shown(str(merge))} is not a merge of two tokens, the second beginning with {shown(prefix)}."
+            )
 
 
 def _config_with(donor: Vocabulary, appended: Mapping[int, AddedToken]) -> bytes | None:
@@ -204,7 +225,9 @@ def _check_loads(raw: bytes, appended: Mapping[int, AddedToken]) -> None:
 
     try:
         tokenizer = Tokenizer.from_str(raw.decode())
-    except Exception as error:  # the library raises nothing more precise
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises nothing more precise, and its panics are no Exception
         raise CheckpointError(
             f"The output tokenizer does not load ({error}); use `tokenizer: {{source: base}}`."
         ) from error
@@ -218,8 +241,6 @@ def _check_loads(raw: bytes, appended: Mapping[int, AddedToken]) -> None:
             )
 
 
-def _listed(intro: str, tokens: Any) -> str:
-    tokens = list(tokens)
-    shown_tokens = ", ".join(shown(t) for t in tokens[:LISTED_TOKENS])
-    rest = f" and {len(tokens) - LISTED_TOKENS} more" if len(tokens) > LISTED_TOKENS else ""
-    return f"{intro} {len(tokens)} of its tokens, which are left out: {shown_tokens}{rest}." if tokens else ""
+def _listed(intro: str, tokens: Collection[str]) -> str:
+    named = inline([shown(t) for t in tokens])
+    return f"{intro} {len(tokens)} of its tokens, which are left out: {named}." if tokens else ""

@@ -14,7 +14,7 @@ from types import MappingProxyType, TracebackType
 
 from umm.checkpoint.disk import read_exactly
 from umm.checkpoint.dtype import Dtype
-from umm.checkpoint.folder import Folder, listed
+from umm.checkpoint.folder import MAX_SMALL_FILE_BYTES, Folder, listed
 from umm.checkpoint.header import MAX_TENSORS, PREFIX_BYTES, Entry, header_size, parse_header
 from umm.checkpoint.source import Bytes
 from umm.errors import CheckpointError
@@ -124,6 +124,10 @@ class Checkpoint:
     def small_files(self) -> Mapping[str, Path]:
         """Tokenizer, generation and preprocessor files that are there, by name, links resolved."""
         return self._small
+
+    def small_file(self, name: str) -> bytes:
+        """One of these files, checked again as it is read."""
+        return Folder.of(self.folder).read(name, MAX_SMALL_FILE_BYTES)
 
     def advise(self, name: str) -> None:
         """Tell the operating system that a tensor is about to be read, where it can be told."""

@@ -47,7 +47,7 @@ class Spelling:
     def of(cls, document: Mapping[str, Any]) -> "Spelling":
         """Decide from the pre-tokenizer, decoder and normalizer of a ``tokenizer.json``."""
         stages = [s for key in ("pre_tokenizer", "decoder", "normalizer") for s in _stages(document.get(key))]
-        types = {stage.get("type") for stage in stages}
+        types = [stage.get("type") for stage in stages]
         model = document.get("model")
         fallback = "ByteFallback" in types or (isinstance(model, Mapping) and model.get("byte_fallback") is True)
         if "ByteLevel" in types:

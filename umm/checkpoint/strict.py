@@ -1,11 +1,12 @@
 """JSON from strangers: one object, no repeated keys, no bombs.
 
 Header, index and config of a model folder are all JSON that somebody else wrote. Python's parser keeps the
-last of two equal keys, recurses as deep as it is led and turns three bytes into sixty; each of these is
-refused here, once.
+last of two equal keys, recurses as deep as it is led, turns three bytes into sixty and makes text that cannot
+be written again; each of these is refused here, once.
 """
 
 import json
+import re
 
 from umm.errors import CheckpointError
 
@@ -17,6 +18,8 @@ MAX_JSON_DEPTH = 32
 
 MAX_SHOWN_CHARACTERS = 80
 """How much of a stranger's text an error message repeats."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 JsonObject = dict[str, object]
 
@@ -38,6 +41,8 @@ def parse_object(data: bytes, where: str) -> JsonObject:
     if not isinstance(value, dict):
         raise CheckpointError(f"{where} must hold a JSON object, not a {type(value).__name__}")
     _refuse_depth(value, where)
+    if _SURROGATE.search(data):
+        _refuse_half_pairs(value, where)
     return value
 
 
@@ -78,3 +83,11 @@ def _refuse_depth(value: JsonObject, where: str) -> None:
         if not level:
             return
     raise CheckpointError(f"{where} is nested deeper than {MAX_JSON_DEPTH} levels")
+
+
+def _refuse_half_pairs(value: JsonObject, where: str) -> None:
+    """Half of a surrogate pair can only be written as an escape; no text with one has bytes."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{where} holds half a surrogate pair, which is not Unicode text") from error

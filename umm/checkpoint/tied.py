@@ -8,13 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from umm.checkpoint.config import TEXT_SECTIONS
+from umm.checkpoint.ends import is_embedding, is_head
 from umm.checkpoint.layers import split
-
-EMBEDDINGS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "tok_embeddings", "embeddings", "shared")
-"""Module names of input embeddings: Llama and most; GPT-2, MPT; GPT-NeoX; BLOOM; InternLM2; Mamba; T5."""
-
-HEADS = ("lm_head", "embed_out", "output")
-"""Module names of output heads: most models; GPT-NeoX; InternLM2."""
 
 Model = tuple[Mapping[str, object], Collection[str]]
 """A model's config and the names of its tensors."""
@@ -38,7 +33,8 @@ class Tie:
 def tied(models: Sequence[Model]) -> Tie | None:
     """How the models of a merge share embedding and head, or None when none of them does."""
     names = {name for _, own in models for name in own}
-    embedding, head = _only(names, EMBEDDINGS), _only(names, HEADS)
+    embedding = _only(n for n in names if is_embedding(n))
+    head = _only(n for n in names if is_head(n) and n.endswith(".weight"))
     if embedding is None or head is None:
         return None
     unsaid = any(head not in own for _, own in models)
@@ -60,8 +56,7 @@ def _is_tied(config: Mapping[str, object], names: Collection[str], head: str, *,
     return unsaid
 
 
-def _only(names: Iterable[str], modules: tuple[str, ...]) -> str | None:
-    """The one tensor outside of any layer that is such a module's weight; None when there are several."""
-    found = [n for n in names if n.split(".")[-2:-1] and n.split(".")[-2] in modules and n.endswith(".weight")]
-    outside = [n for n in found if split(n) is None]
+def _only(names: Iterable[str]) -> str | None:
+    """The one tensor outside of any layer; None when there are several."""
+    outside = [n for n in names if split(n) is None]
     return outside[0] if len(outside) == 1 else None

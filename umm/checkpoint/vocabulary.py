@@ -65,11 +65,6 @@ class Vocabulary:
     meanings: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, folder: Path) -> "Vocabulary":
-        """The vocabulary of a model folder."""
-        return cls.parse(*_files(folder), str(folder / TOKENIZER_FILE))
-
-    @classmethod
     def parse(cls, raw: bytes, config: bytes | None, where: str) -> "Vocabulary":
         """The vocabulary that a ``tokenizer.json`` with the bytes ``raw`` describes."""
         document: dict[str, Any] = parse_object(raw, where)
@@ -233,9 +228,6 @@ def _check_tokens(spellings: Mapping[int, Any], where: str) -> None:
             raise CheckpointError(f"{where}: token id {token_id} is not between 0 and {MAX_TOKEN_ID}.")
         if not isinstance(text, str):
             raise CheckpointError(f"{where}: token {token_id} is not text.")
-        try:
-            length = len(text.encode())
-        except UnicodeEncodeError as error:
-            raise CheckpointError(f"{where}: token {token_id} is not Unicode text: {text!a}.") from error
+        length = len(text.encode())
         if length > MAX_TOKEN_BYTES:
             raise CheckpointError(f"{where}: token {token_id} has {length} bytes; the limit is {MAX_TOKEN_BYTES}.")

@@ -3,6 +3,8 @@
 import re
 from enum import Enum
 
+from umm.checkpoint.ends import EMBEDDINGS, HEADS, POSITIONS
+
 
 class Kind(Enum):
     """A role that tensors of every transformer share; the value is what reports call it."""
@@ -30,9 +32,7 @@ _WORDS: dict[Kind, str] = {
     Kind.GATE: "gate_proj w1 wi_0",
     Kind.UP: "up_proj gate_up_proj fc1 dense_h_to_4h c_fc w3 wi wi_1 fc_in",
     Kind.DOWN: "down_proj fc2 dense_4h_to_h w2 fc_out",
-    Kind.EMBEDDING: "embed_tokens wte wpe tok_embeddings word_embeddings embed_in embed_positions "
-    "position_embeddings shared",
-    Kind.HEAD: "lm_head embed_out",
+    Kind.EMBEDDING: " ".join(EMBEDDINGS + POSITIONS),
 }
 _BY_WORD = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 # Names that mean the way out of the attention in one block and the way out of the MLP in the other.
@@ -56,6 +56,6 @@ def kind_of(name: str) -> Kind:
         return Kind.NORM
     if leaf in _WAY_OUT:
         return Kind.DOWN if _MLP.search(parents) else Kind.OUTPUT
-    if leaf == "output" and not parents:
+    if leaf in HEADS and (leaf != "output" or not parents):
         return Kind.HEAD
     return _BY_WORD.get(leaf, Kind.OTHER)

@@ -7,11 +7,10 @@ from math import prod
 from umm.checkpoint.layers import Stack
 from umm.errors import MismatchError
 from umm.inspection.kind import Kind, kind_of
+from umm.listing import lines
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
-
-LISTED = 20  # tensors that one error message lists
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,7 @@ def _shapes(name: str, base: Shape, experts: Mapping[str, Shape]) -> str:
 
 
 def _message(faults: list[str]) -> str:
-    listed = [f"  {fault}" for fault in faults[:LISTED]]
-    if len(faults) > LISTED:
-        listed.append(f"  … and {len(faults) - LISTED} more")
-    return "\n".join(
-        [
-            f"{len(faults)} tensors of base and experts do not line up:",
-            *listed,
-            "Only models with the architecture of the base can be compared with it; check the folders.",
-        ]
+    return (
+        f"{len(faults)} tensors of base and experts do not line up:\n{lines(faults)}\n"
+        "Only models with the architecture of the base can be compared with it; check the folders."
     )

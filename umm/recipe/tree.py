@@ -36,7 +36,8 @@ class Node:
     """One value and the line it starts on.
 
     With aliases written out, ``size`` counts the nodes below and itself, ``height`` the levels of lists and
-    mappings. ``plain`` marks text without quotes, which a reader that wants a number may take for one.
+    mappings. ``plain`` marks text without quotes, which a reader that wants a number may take for one; ``span``
+    says where in the file text stands, its anchor and tag included.
     """
 
     value: "Leaf | tuple[Node, ...] | Mapping[str, Pair]"
@@ -44,6 +45,7 @@ class Node:
     size: int = 1
     height: int = 0
     plain: bool = False
+    span: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ class _Composer:
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise self.error(line, "the text holds half a surrogate pair, which is no character")
         if tag in _AS_TEXT:
-            return Node(text, line, plain=event.style is None and event.tag is None)
+            return Node(text, line, plain=event.style is None and event.tag is None, span=_span(event))
         if tag == f"{_TAG}null":
             return Node(None, line)
         return Node(self._literal(tag, text, line), line)
@@ -212,6 +214,11 @@ class _Composer:
         tag = getattr(event, "tag", None)
         if tag not in (None, "!", _TAG + kind):
             raise self.error(_line(event), f"the tag {shown(tag)} is not plain data")
+
+
+def _span(event: yaml.Event) -> tuple[int, int]:
+    """The characters that an event comes from."""
+    return (event.start_mark.index, event.end_mark.index) if event.start_mark and event.end_mark else (0, 0)
 
 
 def _line(event: yaml.Event) -> int:
