@@ -54,7 +54,7 @@ def opened(keys: NDArray[np.uint32], ranks: Sequence[Sequence[int]], size: int, 
             high = int(ends[n - 1 - first]) if first > 0 else 0xFFFFFFFF
             low = int(ends[n - 1 - last]) if last < n - 1 else 0
             search = bracket(row, low, high, bins)
-            search.popular = _popular(keys[row], low, high)
+            search.popular = _popular(keys[row, ::4], low, high)
             hunts.append(Hunt(rank, search))
     return hunts
 
