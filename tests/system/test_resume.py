@@ -68,11 +68,18 @@ def test_a_killed_merge_is_resumed_to_the_same_bytes(models: Path, damaged: bool
     assert report["root"] == f"blake3:{checkpoint_root(models / 'out').hex()}"
 
 
+def _heed_interrupts() -> None:
+    """A test run in the background ignores SIGINT and passes that on; a merge at a terminal does not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_at_once_and_leaves_what_can_be_resumed(models: Path) -> None:
     command = [sys.executable, "-m", "node.cli", "merge", str(models / "recipe.yaml"), str(models / "out")]
     command += ["--backend", "torch"]  # slow enough that seconds are left when the signal is sent
     journal = models / "out" / PARTIAL / "journal"
-    with subprocess.Popen([*command, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [*command, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_heed_interrupts
+    ) as child:
         while child.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 20):
             with suppress(subprocess.TimeoutExpired):
                 child.wait(0.005)
