@@ -1,9 +1,9 @@
 """The task-vector family on bfloat16 in one pass, everything in registers, for a fixed number of experts.
 
 The general loop in ``loops`` writes each intermediate of a block to the first-level cache. With the number of experts
-known when it is compiled, LLVM unrolls the loop over them and keeps all of it in vector registers: two to three times
-as fast, the same operations in the same order. Only blocks in which a window's quota of ties ends are left to the
-general loop.
+known when it is compiled, LLVM unrolls the loop over them and keeps all of it in vector registers: 1.3 to 2 times as
+fast with four experts, the same operations in the same order. Only blocks in which a window's quota of
+ties ends are left to the general loop.
 """
 
 from collections.abc import Callable
