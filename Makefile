@@ -29,7 +29,7 @@ demo: setup
 	$(BIN)/python -m node.demo
 
 test: setup check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 check: setup
 	$(BIN)/ruff format --check

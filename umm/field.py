@@ -19,7 +19,7 @@ from umm.forms import Blend, Elementwise, Form, Mask, Mix, Window
 from umm.kernels.tile import Backend, Function, Score, Scores, Search, Ties, Tile
 from umm.methods.registry import Arguments
 
-TILE = 1 << 17  # elements of one tile
+TILE = 1 << 18  # elements of one tile
 SAMPLE = 1 << 16  # elements looked at to bracket an order statistic; smaller tensors are looked at whole
 CHUNKS = 32  # runs of consecutive elements that a sample is made of
 BINS = 1 << 18  # score patterns told apart by one pass

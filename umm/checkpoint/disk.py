@@ -40,19 +40,24 @@ def blaming_the_machine(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = ADVICE.get(error.errno or 0, error.strerror or str(error))
-        raise EnvironmentFault(f"cannot {action} {path}: {advice}") from error
+        raise _fault(action, path, error) from error
+
+
+def _fault(action: str, path: Path, error: OSError) -> EnvironmentFault:
+    return EnvironmentFault(f"cannot {action} {path}: {ADVICE.get(error.errno or 0, error.strerror or str(error))}")
 
 
 def read_exactly(fd: int, into: memoryview, offset: int, path: Path) -> None:
     """Fill ``into`` from ``offset``; a file that became shorter since its header was read is an error."""
     done = 0
-    with blaming_the_machine("read", path):
+    try:
         while done < len(into):
             count = os.preadv(fd, [into[done:]], offset + done)
             if count == 0:
                 raise CheckpointError(f"{path} ends at byte {offset + done}: it changed while being read")
             done += count
+    except OSError as error:
+        raise _fault("read", path, error) from error
 
 
 def write_exactly(fd: int, data: memoryview, offset: int, path: Path) -> None:

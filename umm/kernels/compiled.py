@@ -1,6 +1,9 @@
 """The fused backend: prepares arguments for the numba loops; what has no fused loop goes to the portable backend."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +50,34 @@ def _signed_keys(tile: Tile, score: Score) -> NDArray[np.int32]:
 def count(tile: Tile, score: Score, searches: Sequence[Search]) -> None:
     """Count what lies above each bracket and fill its bins."""
     halves = _halves(tile) if score == "delta" and tile.has_base else None
-    found = _signed_keys(tile, score) if halves is None else None
-    for s in searches:
-        hints = np.array([b - SIGN for b in s.popular], np.int64)
-        bracket = (s.low - SIGN, s.width, s.shift, hints, s.bins, s.mixed)
-        if halves is not None:
-            s.above += counting.count_halves(halves[0], halves[s.row + 1], *bracket)
-        elif found is not None:
-            s.above += counting.count(found[s.row], *bracket)
+    if halves is None:
+        found = _signed_keys(tile, score)
+        for s in searches:
+            s.above += counting.count(found[s.row], *_bracket(s), _hints(s), s.bins, s.mixed)
+        return
+    for row, neighbours in groupby(searches, key=attrgetter("row")):
+        group = tuple(neighbours)
+        above = np.zeros(len(group), np.int64)
+        brackets = np.array([_bracket(s) for s in group], np.int64)
+        bins, mixed = tuple(s.bins for s in group), tuple(s.mixed for s in group)
+        counting.count_halves(halves[0], halves[row + 1], brackets, tuple(map(_hints, group)), bins, mixed, above)
+        for s, larger in zip(group, above.tolist(), strict=True):
+            s.above += larger
 
 
-def _halves(tile: Tile) -> NDArray[np.uint16] | None:
-    """The tile as 16-bit integers (inputs, n), if all of its inputs are bfloat16."""
+def _bracket(search: Search) -> tuple[int, int, int]:
+    return search.low - SIGN, search.width, search.shift
+
+
+def _hints(search: Search) -> NDArray[np.int64]:
+    return np.array([b - SIGN for b in search.popular], np.int64)
+
+
+def _halves(tile: Tile) -> list[NDArray[np.uint16]] | None:
+    """Each input as 16-bit integers, if all of them are bfloat16."""
     if any(d is not Dtype.BF16 for d in tile.dtypes):
         return None
-    return tile.raw.view(np.uint16)[:, : tile.count]
+    return [row[: 2 * tile.count].view(np.uint16) for row in tile.raw]
 
 
 def gram(tile: Tile, deltas: bool) -> NDArray[np.float64]:
@@ -106,6 +122,11 @@ def masses(tile: Tile, mix: Mix, ties: Ties, *, squares: bool) -> NDArray[np.flo
     experts = len(tile.dtypes) - 1
     out = np.zeros((2 * experts, _blocks(tile)))
     thinning = _Thinning(mix, ties).arguments()
+    halves = _halves(tile) if squares and thinning[0] == _ALL else None
+    if halves is not None:
+        for k in range(experts):
+            fused.squares(halves[0], halves[k + 1], tile.count, tile.row, out[experts + k])
+        return out
     place = (tile.raw, _codes(tile), tile.start, tile.count, tile.row)
     loops.masses(*place, not squares, squares, *thinning, out)  # only the L1 norm is wanted of whole deltas too
     return out
@@ -117,8 +138,9 @@ def draw(
     """Set the bits of kept elements; returns the block sums of |delta|, whole and thinned."""
     experts = len(tile.dtypes) - 1
     out = np.empty((2 * experts, _blocks(tile)))
+    codes = _codes(tile)
     for k, (key, (low, high)) in enumerate(zip(keys, odds, strict=True)):
-        place = (tile.raw, _codes(tile), k, tile.start, tile.count, tile.row)
+        place = (tile.raw[0], tile.raw[k + 1], codes[0], codes[k + 1], tile.start, tile.count, tile.row)
         step = rank_step(low, high, tile.row)
         start = (low + high) // 2 if tile.row == 1 else low
         loops.draw(*place, key & 0xFFFFFFFF, key >> 32, start, step, bits[k], out[k], out[experts + k])
@@ -137,33 +159,48 @@ def blend(tile: Tile, form: Blend, dtype: Dtype, out: NDArray[np.uint8], shape: 
     return int(loops.blend(*plain, form.divisor is not None, divisor, dtype.code, out))
 
 
+class _Rule:
+    """A form, as arguments for the loops."""
+
+    def __init__(self, form: Mix, ties: Ties) -> None:
+        self.weights = np.array(form.weights, np.float32)
+        self.rescale = np.array(form.rescale or (1.0,) * len(self.weights), np.float32)
+        self.rescaled, self.elect = form.rescale is not None, _ELECT[form.elect]
+        total = np.float32(0)
+        for w in self.weights:
+            total = np.float32(total + w)
+        divisor = np.float32(1) if abs(total) < np.float32(1e-8) else total
+        self.rule = (form.divide, np.float32(form.floor), divisor, np.float32(form.scale))
+        thinning = _Thinning(form, ties)
+        self.mode, *self.thinning = thinning.arguments()
+        self.upper = bool((thinning.edges[0, 0] < np.inf).any())
+        self.fused = self._loop() if form.elect != "count" and len(self.weights) <= fused.MOST_EXPERTS else None
+
+    def _loop(self) -> Callable[..., tuple[int, int]] | None:
+        """The fused loop, if there is one; one without election always divides."""
+        if self.mode == _SHARED:
+            return None
+        loop = fused.mixer(len(self.weights), self.mode, self.upper, self.elect)
+        divide, floor, _, scale = self.rule
+        rule = self.rule if divide or self.elect else (False, floor, np.float32(1), scale)
+        return partial(loop, *self.thinning, self.weights, self.rescale, rule)
+
+
 def mix(tile: Tile, form: Mix, ties: Ties, dtype: Dtype, out: NDArray[np.uint8]) -> int:
     """Thin out, rescale, weigh, elect, sum, divide, scale, add."""
-    weights = np.array(form.weights, np.float32)
-    rescale = np.array(form.rescale or (1.0,) * len(weights), np.float32)
-    total = np.float32(0)
-    for w in weights:
-        total = np.float32(total + w)
-    divisor = np.float32(1) if abs(total) < np.float32(1e-8) else total
-    rule = (form.divide, np.float32(form.floor), divisor, np.float32(form.scale))
-    mode, edges, limits, first, last, bits = _Thinning(form, ties).arguments()
-    thinning, shares = (edges, limits, first, last, bits), (weights, rescale)
-    fusable = dtype is Dtype.BF16 and len(weights) <= fused.MOST_EXPERTS and form.elect != "count" and mode != _SHARED
-    halves = tile.raw.view(np.uint16) if fusable and _halves(tile) is not None else None
-    begin, bad, step = 0, 0, tile.count
-    if halves is not None:
-        loop, step = fused.mixer(len(weights), mode, _ELECT[form.elect]), loops.BLOCK
-        if form.elect is None and not form.divide:
-            rule = (False, rule[1], np.float32(1), rule[3])
+    if ties.prepared is None:
+        ties.prepared = _Rule(form, ties)
+    rule: _Rule = ties.prepared
+    halves = _halves(tile) if rule.fused and dtype is Dtype.BF16 else None
+    begin, bad, step = 0, 0, loops.BLOCK if halves else tile.count
     while begin < tile.count:
-        if halves is not None:
-            place = (halves, tile.start, begin, tile.count)
-            begin, found = loop(*place, *thinning, *shares, rule, out.view(np.uint16))
+        if halves and rule.fused:
+            begin, found = rule.fused(tuple(halves), tile.start, begin, tile.count, out.view(np.uint16))
             bad |= int(found)
         if begin < tile.count:
             length = min(step, tile.count - begin)
-            general = (tile.raw, _codes(tile), tile.start, begin, length, mode, *thinning)
-            options = (weights, form.rescale is not None, rescale, _ELECT[form.elect], *rule)
+            general = (tile.raw, _codes(tile), tile.start, begin, length, rule.mode, *rule.thinning)
+            options = (rule.weights, rule.rescaled, rule.rescale, rule.elect, *rule.rule)
             bad |= int(loops.mix(*general, *options, dtype.code, out))
             begin += length
     return bad

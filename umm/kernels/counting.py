@@ -20,15 +20,24 @@ def tally(part, low, width, shift, popular, times, inside, bins, mixed):
     least, most = np.int32(max(low, -(1 << 31))), np.int32(min(low + width - 1, (1 << 31) - 1))
     below_bin = np.int64((1 << shift) - 1)
     larger = np.int32(0)
-    for j in range(m):
-        larger += np.int32(part[j] > most)
-        inside[j] = np.uint8((part[j] >= least) & (part[j] <= most))
-    for p in range(len(popular)):
-        value, equal = np.int32(popular[p]), np.int32(0)
+    if len(popular) == 0:
         for j in range(m):
-            equal += np.int32(part[j] == value)
-            inside[j] = inside[j] & np.uint8(part[j] != value)
-        times[p] += equal
+            larger += np.int32(part[j] > most)
+        for j in range(m):
+            inside[j] = np.uint8((part[j] >= least) & (part[j] <= most))
+    else:
+        first, second = np.int32(popular[0]), np.int32(popular[-1])
+        firsts, seconds = np.int32(0), np.int32(0)
+        for j in range(m):
+            key = part[j]
+            larger += np.int32(key > most)
+            firsts += np.int32(key == first)
+            seconds += np.int32(key == second)
+        for j in range(m):
+            key = part[j]
+            inside[j] = np.uint8((key >= least) & (key <= most) & (key != first) & (key != second))
+        times[0] += firsts
+        times[1] += seconds  # of no account when there is one popular key only
     for j in range(m, (m + 7) // 8 * 8):
         inside[j] = 0
     for e in range((m + 7) // 8):  # few keys lie inside, so most groups of eight are skipped
@@ -67,9 +76,12 @@ def count(keys, low, width, shift, popular, bins, mixed):
 
 
 @compiled
-def count_halves(base, expert, low, width, shift, popular, bins, mixed):
-    """The same for the magnitudes of a bfloat16 expert minus a bfloat16 base, given as 16-bit integers."""
-    inside, times, above = np.zeros(BLOCK, np.uint8), np.zeros(2, np.int64), 0
+def count_halves(base, expert, brackets, popular, bins, mixed, above):
+    """The same for the magnitudes of a bfloat16 expert minus a bfloat16 base, given as 16-bit integers.
+
+    Any number of brackets at once: (low, width, shift) each in ``brackets``, what lies above added to ``above``.
+    """
+    inside, times = np.zeros(BLOCK, np.uint8), np.zeros((len(bins), 2), np.int64)
     keys = np.empty(BLOCK, np.int32)
     magnitudes = keys.view(np.float32)
     for o in range(0, len(base), BLOCK):
@@ -77,6 +89,10 @@ def count_halves(base, expert, low, width, shift, popular, bins, mixed):
         for j in range(len(lower)):
             b = np.uint32(np.uint32(lower[j]) << np.uint32(16)).view(np.float32)
             magnitudes[j] = abs(np.uint32(np.uint32(upper[j]) << np.uint32(16)).view(np.float32) - b)
-        above += tally(keys[: len(lower)], low, width, shift, popular, times, inside, bins, mixed)
-    add_popular(low, width, shift, popular, times, bins, mixed)
-    return above
+        part = keys[: len(lower)]
+        for s in range(len(bins)):
+            low, width, shift = brackets[s]
+            above[s] += tally(part, low, width, shift, popular[s], times[s], inside, bins[s], mixed[s])
+    for s in range(len(bins)):
+        low, width, shift = brackets[s]
+        add_popular(low, width, shift, popular[s], times[s], bins[s], mixed[s])

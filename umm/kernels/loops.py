@@ -15,8 +15,10 @@ from numba import njit
 
 BLOCK = 1024
 LANES = 32
+FOUR_ROWS = 4 * LANES
 QUARTER = 256
 RANK_BITS = 17
+SLAB = 1 << 14  # elements that random words are drawn for at a time
 FRACTION = 20  # bits behind the point of a threshold's step per half rank
 INFINITE = 0x7F800000  # bits from which a float32 magnitude is infinite or NaN
 INFINITE_HALF = 0x7C00
@@ -97,31 +99,71 @@ def narrow(values, code, offset, m, out):
 
 
 @compiled
-def lane_sum(a, b, m, kind, scratch):
-    """The canonical float64 block sum of a * b (kind 0), |a| (1) or a * a (2).
+def absolute_sum(a, m, lanes, tail):
+    """The canonical float64 block sum of |a|.
 
-    Eight rows of lanes at a time: one row at a time would store and reload every lane for each addition.
+    Four rows of lanes at a time: one row at a time would store and reload every lane for each addition. ``lanes`` and
+    ``tail`` are room for the lanes, and for four rows filled up with zeros.
     """
-    wide, lanes = scratch[:BLOCK], scratch[BLOCK : BLOCK + LANES]
     for j in range(LANES):
         lanes[j] = 0.0
-    other = b if kind == 0 else a
-    if kind == 1:
-        for j in range(m):
-            wide[j] = np.float64(abs(a[j]))
-    else:
-        for j in range(m):
-            wide[j] = np.float64(a[j]) * np.float64(other[j])
-    padded = (m + 8 * LANES - 1) // (8 * LANES) * (8 * LANES)
-    for j in range(m, padded):
-        wide[j] = 0.0
-    for o in range(0, padded, 8 * LANES):  # slices, not wide[o + j]: numba's check for negative indices is slow
-        r0, r1, r2, r3 = wide[o : o + 32], wide[o + 32 : o + 64], wide[o + 64 : o + 96], wide[o + 96 : o + 128]
-        p = o + 128
-        r4, r5, r6, r7 = wide[p : p + 32], wide[p + 32 : p + 64], wide[p + 64 : p + 96], wide[p + 96 : p + 128]
+    whole = m // FOUR_ROWS * FOUR_ROWS
+    for o in range(0, whole, FOUR_ROWS):
+        r0, r1, r2, r3 = a[o : o + 32], a[o + 32 : o + 64], a[o + 64 : o + 96], a[o + 96 : o + 128]
         for j in range(LANES):
-            upper = (((lanes[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]
-            lanes[j] = (((upper + r4[j]) + r5[j]) + r6[j]) + r7[j]
+            s = (lanes[j] + np.float64(abs(r0[j]))) + np.float64(abs(r1[j]))
+            lanes[j] = (s + np.float64(abs(r2[j]))) + np.float64(abs(r3[j]))
+    return folded(lanes) if whole == m else absolute_tail(lanes, filled_up(a[whole:m], tail[0]))
+
+
+@compiled
+def absolute_tail(lanes, rest):
+    """The sum with four more rows."""
+    for o in range(0, FOUR_ROWS, LANES):
+        row = rest[o : o + LANES]
+        for j in range(LANES):
+            lanes[j] += np.float64(abs(row[j]))
+    return folded(lanes)
+
+
+@compiled
+def product_sum(a, b, m, lanes, tail):
+    """The canonical float64 block sum of a * b, in the same way."""
+    for j in range(LANES):
+        lanes[j] = 0.0
+    whole = m // FOUR_ROWS * FOUR_ROWS
+    for o in range(0, whole, FOUR_ROWS):
+        x0, x1, x2, x3 = a[o : o + 32], a[o + 32 : o + 64], a[o + 64 : o + 96], a[o + 96 : o + 128]
+        y0, y1, y2, y3 = b[o : o + 32], b[o + 32 : o + 64], b[o + 64 : o + 96], b[o + 96 : o + 128]
+        for j in range(LANES):
+            s = (lanes[j] + np.float64(x0[j]) * np.float64(y0[j])) + np.float64(x1[j]) * np.float64(y1[j])
+            lanes[j] = (s + np.float64(x2[j]) * np.float64(y2[j])) + np.float64(x3[j]) * np.float64(y3[j])
+    if whole == m:
+        return folded(lanes)
+    return product_tail(lanes, filled_up(a[whole:m], tail[0]), filled_up(b[whole:m], tail[1]))
+
+
+@compiled
+def product_tail(lanes, a, b):
+    """The sum with four more rows."""
+    for o in range(0, FOUR_ROWS, LANES):
+        x, y = a[o : o + LANES], b[o : o + LANES]
+        for j in range(LANES):
+            lanes[j] += np.float64(x[j]) * np.float64(y[j])
+    return folded(lanes)
+
+
+@compiled
+def filled_up(values, room):
+    """The values, and zeros behind them."""
+    room[: len(values)] = values
+    room[len(values) :] = 0
+    return room
+
+
+@compiled
+def folded(lanes):
+    """The sum of the lanes, by halves."""
     width = LANES // 2
     while width > 0:
         for j in range(width):
@@ -142,17 +184,18 @@ def delta_block(raw, codes, has_base, k, offset, m, base, out):
 
 
 @compiled
-def direct_block(raw, codes, k, offset, m, base, out):
-    """Expert k minus base into ``out`` when the base is wanted for nothing else: in one pass if both are bfloat16."""
-    if codes[0] == 0 and codes[k + 1] == 0:
-        lower = raw[0].view(np.uint16)[offset : offset + m]
-        upper = raw[k + 1].view(np.uint16)[offset : offset + m]
+def direct_block(lower, upper, lower_code, upper_code, offset, m, scratch, out):
+    """Bytes of an expert minus those of the base into ``out``: in one pass if both are bfloat16."""
+    if lower_code == 0 and upper_code == 0:
+        below, above = lower.view(np.uint16)[offset : offset + m], upper.view(np.uint16)[offset : offset + m]
         for j in range(m):
-            b = np.uint32(np.uint32(lower[j]) << np.uint32(16)).view(np.float32)
-            out[j] = np.uint32(np.uint32(upper[j]) << np.uint32(16)).view(np.float32) - b
+            b = np.uint32(np.uint32(below[j]) << np.uint32(16)).view(np.float32)
+            out[j] = np.uint32(np.uint32(above[j]) << np.uint32(16)).view(np.float32) - b
         return
-    widen(raw[0], codes[0], offset, m, base)
-    delta_block(raw, codes, True, k, offset, m, base, out)
+    widen(lower, lower_code, offset, m, scratch)
+    widen(upper, upper_code, offset, m, out)
+    for j in range(m):
+        out[j] = out[j] - scratch[j]
 
 
 @compiled
@@ -208,7 +251,8 @@ def gram(raw, codes, deltas, n, row, out):
     """Block sums of products of inputs (or, with ``deltas``, of experts minus base), (pairs, blocks)."""
     inputs = len(codes) - 1 if deltas else len(codes)
     base = np.empty(BLOCK, np.float32)
-    values, scratch = np.empty((inputs, BLOCK), np.float32), np.empty(BLOCK + LANES, np.float64)
+    values = np.empty((inputs, BLOCK), np.float32)
+    lanes, tail = np.empty(LANES, np.float64), np.empty((2, FOUR_ROWS), np.float32)
     block = 0
     for line in range(0, n, row):
         for o in range(line, line + row, BLOCK):
@@ -220,7 +264,7 @@ def gram(raw, codes, deltas, n, row, out):
             pair = 0
             for i in range(inputs):
                 for j in range(i, inputs):
-                    out[pair, block] = lane_sum(values[i], values[j], m, 0, scratch)
+                    out[pair, block] = product_sum(values[i], values[j], m, lanes, tail)
                     pair += 1
             block += 1
 
@@ -301,13 +345,19 @@ def thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mea
 
 
 @compiled
+def mass(delta, m, squares, lanes, tail):
+    """The block sum of |delta| or its square."""
+    return product_sum(delta, delta, m, lanes, tail) if squares else absolute_sum(delta, m, lanes, tail)
+
+
+@compiled
 def masses(raw, codes, start, n, row, whole, squares, mode, edges, limits, first, last, bits, out):
     """Block sums of |delta| or its square before (rows 0..K) and after thinning (rows K..2K)."""
     experts = len(codes) - 1
     base, score, mean = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     deltas = np.empty((experts, BLOCK), np.float32)
-    flags, scratch = np.empty(BLOCK, np.uint8), np.empty(BLOCK + LANES, np.float64)
-    kind = 2 if squares else 1
+    flags = np.empty(BLOCK, np.uint8)
+    lanes, tail = np.empty(LANES, np.float64), np.empty((2, FOUR_ROWS), np.float32)
     block = 0
     for line in range(0, n, row):
         for o in range(line, line + row, BLOCK):
@@ -316,10 +366,10 @@ def masses(raw, codes, start, n, row, whole, squares, mode, edges, limits, first
             for k in range(experts):
                 delta_block(raw, codes, True, k, o, m, base, deltas[k])
                 if whole:
-                    out[k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
+                    out[k, block] = mass(deltas[k], m, squares, lanes, tail)
             thin(start, o, m, mode, edges, limits, first, last, bits, deltas, score, mean, flags)
             for k in range(experts):
-                out[experts + k, block] = lane_sum(deltas[k], deltas[k], m, kind, scratch)
+                out[experts + k, block] = mass(deltas[k], m, squares, lanes, tail)
             block += 1
 
 
@@ -343,7 +393,7 @@ def philox(key_low, key_high, block, words):
 
 
 @compiled
-def class_thresholds(delta, low, step, classes, counts, thresholds):
+def class_thresholds(delta, low, step, classes, counts, ranks, thresholds):
     """Each element's magnitude class, and each class's keep threshold from the mean rank of its members."""
     row = len(classes)
     bits = delta.view(np.uint32)
@@ -354,52 +404,79 @@ def class_thresholds(delta, low, step, classes, counts, thresholds):
         most = max(most, c)
         least = min(least, np.uint16(c - np.uint16(1)))  # zero wraps around: it is counted apart
     first = np.int64(least) + 1
-    for c in range(first, np.int64(most) + 1):
-        counts[c] = 0
+    here, limits = counts[first : np.int64(most) + 1], thresholds[first : np.int64(most) + 1]
+    here[:] = 0
     counts[0] = 0
     for j in range(row):
         counts[np.uint32(classes[j])] += 1
     below = counts[0]
     thresholds[0] = np.uint32(low + ((step * (below - 1)) >> FRACTION))
-    for c in range(first, np.int64(most) + 1):
-        thresholds[c] = np.uint32(low + ((step * (2 * below + counts[c] - 1)) >> FRACTION))
-        below += counts[c]
+    for c in range(len(here)):  # apart from what follows: only this depends on the class before
+        ranks[c] = 2 * below + here[c] - 1
+        below += here[c]
+    for c in range(len(here)):
+        limits[c] = np.uint32(low + ((step * ranks[c]) >> FRACTION))
 
 
 @compiled
-def draw(raw, codes, k, start, n, row, key_low, key_high, low, step, bits, whole, kept):
-    """Set the bits of the elements of expert k that are kept; block sums of |delta| into ``whole`` and ``kept``."""
-    lead = start & (BLOCK - 1)
-    words = np.empty((lead + n + BLOCK - 1) // BLOCK * BLOCK, np.uint32)
-    for b in range(len(words) // BLOCK):
-        philox(key_low, key_high, (start >> 10) + b, words[b * BLOCK : (b + 1) * BLOCK])
+def choose(drawn, classes, thresholds, wanted, chosen):
+    """Whether each random word is below its class's threshold, as 0/1 bytes; ``wanted`` is room for a row of them.
+
+    ``classes`` and ``wanted`` have room for a multiple of four. Four classes are loaded, and two thresholds stored, at
+    a time: loads and stores are what this takes.
+    """
+    fours, pairs, mask = classes.view(np.uint64), wanted.view(np.uint64), np.uint64(0xFFFF)
+    for i in range((len(drawn) + 3) // 4):
+        c = fours[i]
+        t0, t1 = np.uint64(thresholds[c & mask]), np.uint64(thresholds[(c >> np.uint64(16)) & mask])
+        t2, t3 = np.uint64(thresholds[(c >> np.uint64(32)) & mask]), np.uint64(thresholds[c >> np.uint64(48)])
+        two = pairs[2 * i : 2 * i + 2]
+        two[0], two[1] = t0 | (t1 << np.uint64(32)), t2 | (t3 << np.uint64(32))
+    for j in range(len(drawn)):
+        chosen[j] = drawn[j] < wanted[j]
+
+
+@compiled
+def draw(lower, upper, lower_code, upper_code, start, n, row, key_low, key_high, low, step, bits, whole, kept):
+    """Set the bits of the elements of an expert that are kept; block sums of |delta| into ``whole`` and ``kept``.
+
+    Some rows at a time, so that their random words stay in the cache.
+    """
+    some = max(1, SLAB // row) * row
+    words, flags = np.empty((some // BLOCK + 2) * BLOCK, np.uint32), np.empty(some + 16, np.uint8)
     base, delta = np.empty(BLOCK, np.float32), np.empty(row + BLOCK, np.float32)
-    flags = np.zeros(n + 16, np.uint8)
-    classes, scratch = np.empty(row, np.uint16), np.empty(BLOCK + LANES, np.float64)
+    padded = np.zeros((row + 3) // 4 * 4, np.uint16)
+    classes, wanted = padded[:row], np.empty(len(padded), np.uint32)
+    lanes, tail = np.empty(LANES, np.float64), np.empty((2, FOUR_ROWS), np.float32)
     counts = np.zeros(1 << (31 - RANK_BITS), np.int64)
-    thresholds = np.zeros(len(counts), np.uint32)
+    ranks, thresholds = np.empty(len(counts), np.int64), np.zeros(len(counts), np.uint32)
     block = 0
-    for line in range(0, n, row):
-        for o in range(0, row, BLOCK):
-            m = min(BLOCK, row - o)
-            direct_block(raw, codes, k, line + o, m, base, delta[o : o + BLOCK])
-        chosen, drawn = flags[line : line + row], words[lead + line : lead + line + row]
-        if step != 0:
-            class_thresholds(delta, low, step, classes, counts, thresholds)
-            for j in range(row):
-                chosen[j] = drawn[j] < thresholds[np.uint32(classes[j])]
-        else:
-            for j in range(row):
-                chosen[j] = np.int64(drawn[j]) < low
-        for o in range(0, row, BLOCK):
-            m = min(BLOCK, row - o)
-            part, here = delta[o : o + BLOCK], chosen[o : o + m]
-            whole[block] = lane_sum(part, part, m, 1, scratch)
-            for j in range(m):
-                part[j] = part[j] if here[j] != 0 else np.float32(0)
-            kept[block] = lane_sum(part, part, m, 1, scratch)
-            block += 1
-    pack(flags, start, n, bits)
+    for place in range(0, n, some):
+        count, position = min(some, n - place), start + place
+        lead = position & (BLOCK - 1)
+        for b in range((lead + count + BLOCK - 1) // BLOCK):
+            philox(key_low, key_high, (position >> 10) + b, words[b * BLOCK : (b + 1) * BLOCK])
+        flags[count:] = 0
+        for line in range(0, count, row):
+            for o in range(0, row, BLOCK):
+                m = min(BLOCK, row - o)
+                direct_block(lower, upper, lower_code, upper_code, place + line + o, m, base, delta[o : o + BLOCK])
+            chosen, drawn = flags[line : line + row], words[lead + line : lead + line + row]
+            if step != 0:
+                class_thresholds(delta, low, step, classes, counts, ranks, thresholds)
+                choose(drawn, padded, thresholds, wanted, chosen)
+            else:
+                for j in range(row):
+                    chosen[j] = np.int64(drawn[j]) < low
+            for o in range(0, row, BLOCK):
+                m = min(BLOCK, row - o)
+                part, here = delta[o : o + BLOCK], chosen[o : o + m]
+                whole[block] = absolute_sum(part, m, lanes, tail)
+                for j in range(m):
+                    part[j] = part[j] if here[j] != 0 else np.float32(0)
+                kept[block] = absolute_sum(part, m, lanes, tail)
+                block += 1
+        pack(flags, position, count, bits)
 
 
 @compiled

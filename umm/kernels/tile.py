@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ class Ties:
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
+    prepared: Any = None  # what a backend made of the form when it saw the first tile
 
 
 class Backend(Protocol):
