@@ -16,7 +16,7 @@ from umm.checkpoint.dtype import Dtype
 from umm.checkpoint.source import Bytes, Source
 from umm.errors import CheckpointError
 from umm.forms import Blend, Elementwise, Form, Mask, Mix, Window
-from umm.kernels.tile import Backend, Function, Score, Scores, Search, Ties, Tile
+from umm.kernels.tile import Backend, Function, Room, Score, Scores, Search, Ties, Tile
 from umm.methods.registry import Arguments
 
 TILE = 1 << 18  # elements of one tile
@@ -44,7 +44,7 @@ class Field:
     tile_size: int = TILE
     sample_size: int = SAMPLE  # a multiple of CHUNKS
     bins: int = BINS
-    buffer: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+    room: Room = field(default_factory=Room)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,30 +89,14 @@ class Field:
                 yield self._tile(start, count, count)
 
     def _tile(self, start: int, count: int, row: int) -> Tile:
-        buffer = self._buffer(count)
-        for i, source in enumerate(self.sources):
-            source.read(start, count, buffer[i])
-        return Tile(buffer, tuple(s.dtype for s in self.sources), self.has_base, start, count, row)
-
-    def _buffer(self, count: int) -> NDArray[np.uint8]:
-        width = max(s.dtype.width for s in self.sources)
-        if self.buffer.shape[0] < len(self.sources) or self.buffer.shape[1] < count * width:
-            self.buffer = np.empty((len(self.sources), count * width), np.uint8)
-        return self.buffer
+        return Tile(self.sources, self.has_base, start, count, row, self.room)
 
     def _sample(self) -> Tile:
         """The whole tensor if it is small, else chunks spread evenly over it."""
         if self.size <= self.sample_size:
             return self._tile(0, self.size, self.row)
-        chunk = self.sample_size // CHUNKS
-        buffer = self._buffer(self.sample_size)
-        for i, source in enumerate(self.sources):
-            step = chunk * source.dtype.width
-            for c in range(CHUNKS):
-                start = c * (self.size - chunk) // (CHUNKS - 1)
-                source.read(start, chunk, buffer[i, c * step : (c + 1) * step])
-        dtypes = tuple(s.dtype for s in self.sources)
-        return Tile(buffer, dtypes, self.has_base, 0, self.sample_size, self.sample_size)
+        sampled = [_Sampled(s, self.size, self.sample_size // CHUNKS) for s in self.sources]
+        return Tile(sampled, self.has_base, 0, self.sample_size, self.sample_size, self.room)
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
@@ -318,6 +302,21 @@ def _symmetric(n: int, upper: Sequence[float]) -> NDArray[np.float64]:
     lower = matrix.T.copy()
     np.fill_diagonal(lower, 0.0)
     return matrix + lower
+
+
+class _Sampled:
+    """Chunks spread evenly over a source, read as if they were all of it."""
+
+    def __init__(self, source: Source, size: int, chunk: int) -> None:
+        self.dtype, self.shape = source.dtype, (CHUNKS * chunk,)
+        self._source, self._size, self._chunk = source, size, chunk
+
+    def read(self, start: int, count: int, out: Bytes) -> None:
+        """Fill ``out`` with whole chunks."""
+        width = self._chunk * self.dtype.width
+        for i, c in enumerate(range(start // self._chunk, (start + count) // self._chunk)):
+            place = c * (self._size - self._chunk) // (CHUNKS - 1)
+            self._source.read(place, self._chunk, out[i * width : (i + 1) * width])
 
 
 def _scales(sums: Sequence[float]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from umm.checkpoint.source import Bytes, Source
 from umm.checkpoint.writer import Writer
 from umm.errors import CheckpointError, EnvironmentFault, RecipeError
 from umm.field import TILE, Field
-from umm.kernels.tile import Backend
+from umm.kernels.tile import Backend, Room
 from umm.methods import Method
 from umm.plan import Plan, Step
 from umm.processors import usable
@@ -164,9 +164,9 @@ class _Work:
 
     def run(self) -> None:
         """One thread: take steps until there are none."""
-        field: Field | None = None
+        room = Room()
         while (step := self._take()) is not None:
-            field = self._merge(step, field)
+            self._merge(step, room)
 
     def _take(self) -> Step | None:
         with self._lock:
@@ -178,7 +178,7 @@ class _Work:
                     model.checkpoint.advise(name)
             return self._todo[self._next - 1]
 
-    def _merge(self, step: Step, last: Field | None) -> Field | None:
+    def _merge(self, step: Step, room: Room) -> None:
         sink = self._writer.begin(step.name)
 
         def write(data: memoryview | bytes) -> None:
@@ -190,7 +190,7 @@ class _Work:
         if step.arguments is None or not isinstance(step.dtype, Dtype):
             write(step.models[0].checkpoint.raw(step.names[0]))
             sink.finish()
-            return last
+            return
         field = Field(
             step.name,
             [_Stoppable(s, self) for s in step.sources],
@@ -200,13 +200,11 @@ class _Work:
             step.keys,
             step.depth,
             self._tile_size,
+            room=room,
         )
-        if last is not None:
-            field.buffer = last.buffer
         form = self._method.function(field, step.arguments)
         field.apply(form, step.dtype, lambda tile: write(tile.data))
         sink.finish()
-        return field
 
 
 class _StoppedError(Exception):

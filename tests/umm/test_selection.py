@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.umm.arrays import ArraySource
 from tests.umm.memory import BACKENDS, field_of, numbers
 from umm.checkpoint.dtype import Dtype
 from umm.field import EVERYTHING, NOTHING
 from umm.kernels.selection import bracket, narrowed, opened
-from umm.kernels.tile import Scores, Tile
+from umm.kernels.tile import Room, Scores, Tile
 
 SIGN = 0x80000000
 
@@ -24,7 +25,7 @@ magnitudes = st.one_of(
 
 
 def tile_of(values: NDArray[np.float32]) -> Tile:
-    return Tile(values.view(np.uint8).reshape(1, -1), (Dtype.F32,), False, 0, len(values), len(values))
+    return Tile([ArraySource(values)], False, 0, len(values), len(values), Room())
 
 
 def found(

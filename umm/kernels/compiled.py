@@ -49,18 +49,18 @@ def _signed_keys(tile: Tile, score: Score) -> NDArray[np.int32]:
 
 def count(tile: Tile, score: Score, searches: Sequence[Search]) -> None:
     """Count what lies above each bracket and fill its bins."""
-    halves = _halves(tile) if score == "delta" and tile.has_base else None
-    if halves is None:
+    if score != "delta" or not tile.has_base or not _all_halves(tile):
         found = _signed_keys(tile, score)
         for s in searches:
             s.above += counting.count(found[s.row], *_bracket(s), _hints(s), s.bins, s.mixed)
         return
+    base = tile.input(0).view(np.uint16)
     for row, neighbours in groupby(searches, key=attrgetter("row")):
-        group = tuple(neighbours)
+        group, expert = tuple(neighbours), tile.input(row + 1).view(np.uint16)
         above = np.zeros(len(group), np.int64)
         brackets = np.array([_bracket(s) for s in group], np.int64)
         bins, mixed = tuple(s.bins for s in group), tuple(s.mixed for s in group)
-        counting.count_halves(halves[0], halves[row + 1], brackets, tuple(map(_hints, group)), bins, mixed, above)
+        counting.count_halves(base, expert, brackets, tuple(map(_hints, group)), bins, mixed, above)
         for s, larger in zip(group, above.tolist(), strict=True):
             s.above += larger
 
@@ -73,11 +73,9 @@ def _hints(search: Search) -> NDArray[np.int64]:
     return np.array([b - SIGN for b in search.popular], np.int64)
 
 
-def _halves(tile: Tile) -> list[NDArray[np.uint16]] | None:
-    """Each input as 16-bit integers, if all of them are bfloat16."""
-    if any(d is not Dtype.BF16 for d in tile.dtypes):
-        return None
-    return [row[: 2 * tile.count].view(np.uint16) for row in tile.raw]
+def _all_halves(tile: Tile) -> bool:
+    """Whether all inputs are bfloat16, as some loops want it."""
+    return all(d is Dtype.BF16 for d in tile.dtypes)
 
 
 def gram(tile: Tile, deltas: bool) -> NDArray[np.float64]:
@@ -122,10 +120,10 @@ def masses(tile: Tile, mix: Mix, ties: Ties, *, squares: bool) -> NDArray[np.flo
     experts = len(tile.dtypes) - 1
     out = np.zeros((2 * experts, _blocks(tile)))
     thinning = _Thinning(mix, ties).arguments()
-    halves = _halves(tile) if squares and thinning[0] == _ALL else None
-    if halves is not None:
+    if squares and thinning[0] == _ALL and _all_halves(tile):
+        base = tile.input(0).view(np.uint16)
         for k in range(experts):
-            fused.squares(halves[0], halves[k + 1], tile.count, tile.row, out[experts + k])
+            fused.squares(base, tile.input(k + 1).view(np.uint16), tile.count, tile.row, out[experts + k])
         return out
     place = (tile.raw, _codes(tile), tile.start, tile.count, tile.row)
     loops.masses(*place, not squares, squares, *thinning, out)  # only the L1 norm is wanted of whole deltas too
@@ -140,7 +138,7 @@ def draw(
     out = np.empty((2 * experts, _blocks(tile)))
     codes = _codes(tile)
     for k, (key, (low, high)) in enumerate(zip(keys, odds, strict=True)):
-        place = (tile.raw[0], tile.raw[k + 1], codes[0], codes[k + 1], tile.start, tile.count, tile.row)
+        place = (tile.input(0), tile.input(k + 1), codes[0], codes[k + 1], tile.start, tile.count, tile.row)
         step = rank_step(low, high, tile.row)
         start = (low + high) // 2 if tile.row == 1 else low
         loops.draw(*place, key & 0xFFFFFFFF, key >> 32, start, step, bits[k], out[k], out[experts + k])
@@ -191,11 +189,12 @@ def mix(tile: Tile, form: Mix, ties: Ties, dtype: Dtype, out: NDArray[np.uint8])
     if ties.prepared is None:
         ties.prepared = _Rule(form, ties)
     rule: _Rule = ties.prepared
-    halves = _halves(tile) if rule.fused and dtype is Dtype.BF16 else None
-    begin, bad, step = 0, 0, loops.BLOCK if halves else tile.count
+    loop = rule.fused if dtype is Dtype.BF16 and _all_halves(tile) else None
+    halves = tuple(tile.input(i).view(np.uint16) for i in range(len(tile.dtypes))) if loop else ()
+    begin, bad, step = 0, 0, loops.BLOCK if loop else tile.count
     while begin < tile.count:
-        if halves and rule.fused:
-            begin, found = rule.fused(tuple(halves), tile.start, begin, tile.count, out.view(np.uint16))
+        if loop:
+            begin, found = loop(halves, tile.start, begin, tile.count, out.view(np.uint16))
             bad |= int(found)
         if begin < tile.count:
             length = min(step, tile.count - begin)

@@ -26,7 +26,7 @@ def widen(tile: Tile) -> tuple[torch.Tensor, int]:
     """All inputs as float32 of shape (S, n), and the set of inputs that hold NaN or infinity."""
     rows, bad = [], 0
     for i, dtype in enumerate(tile.dtypes):
-        raw = tile.raw[i, : tile.count * dtype.width]
+        raw = tile.input(i)
         integers = torch.from_numpy(raw.view(np.int32 if dtype.width == 4 else np.int16))
         values = integers.view(_TORCH[dtype]).float()
         bad |= int(not bool(torch.isfinite(values).all())) << i

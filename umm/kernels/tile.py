@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umm.checkpoint.dtype import Dtype
+from umm.checkpoint.source import Source
 from umm.forms import Blend, Mix
 
 if TYPE_CHECKING:
@@ -27,19 +28,45 @@ class Scores:
 Score = Literal["delta", "variance"] | Scores
 
 
-@dataclass(frozen=True)
+class Room:
+    """Memory that one tile after another is read into; grows to the largest."""
+
+    def __init__(self) -> None:
+        self._bytes: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+
+    def take(self, inputs: int, size: int) -> NDArray[np.uint8]:
+        """Room for so many bytes of each input, (inputs, at least size)."""
+        if self._bytes.shape[0] < inputs or self._bytes.shape[1] < size:
+            self._bytes = np.empty((inputs, size), np.uint8)
+        return self._bytes
+
+
 class Tile:
     """Elements ``start .. start + count`` of every input; input 0 is the base if ``has_base``.
 
     ``row`` divides ``count``: it is the width of the tensor's last axis, or ``count`` for a piece of one long row.
+    An input is read when it is first asked for, so that what is done to one input alone finds it in the cache.
     """
 
-    raw: NDArray[np.uint8]  # (inputs, bytes)
-    dtypes: tuple[Dtype, ...]
-    has_base: bool
-    start: int
-    count: int
-    row: int
+    def __init__(self, sources: Sequence[Source], has_base: bool, start: int, count: int, row: int, room: Room) -> None:
+        self.has_base, self.start, self.count, self.row = has_base, start, count, row
+        self.dtypes = tuple(s.dtype for s in sources)
+        self._sources, self._unread = sources, set(range(len(sources)))
+        self._room = room.take(len(sources), count * max(d.width for d in self.dtypes))
+
+    def input(self, i: int) -> NDArray[np.uint8]:
+        """The bytes of one input."""
+        if i in self._unread:
+            self._sources[i].read(self.start, self.count, self._room[i])
+            self._unread.remove(i)
+        return self._room[i, : self.count * self.dtypes[i].width]
+
+    @property
+    def raw(self) -> NDArray[np.uint8]:
+        """All inputs' bytes side by side, (inputs or more, bytes or more)."""
+        for i in range(len(self._sources)):
+            self.input(i)
+        return self._room
 
 
 @dataclass
