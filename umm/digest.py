@@ -3,13 +3,18 @@
 Every digest is BLAKE3. ``field(x)`` below is the length of ``x`` as 4 bytes little-endian, then ``x``; text
 is UTF-8.
 
-- **Tensor leaf**: ``field("umm/tensor/1") field(name) field(dtype) n d_1 … d_n`` then the values as they lie
-  in a safetensors file (little-endian, row-major). The dtype is spelled as in its header (``BF16``); ``n`` is
+- **Blob id** of some bytes: ``field("umm/blob/1")``, their number in 8 bytes little-endian, and the Merkle tree hash
+  over the digests of their chunks of 1 MiB, the last one shorter. Whoever checks chunks while fetching them has hashed
+  everything that a root needs.
+- **Tensor leaf**: ``field("umm/tensor/1") field(name) field(dtype) n d_1 … d_n`` then the blob id of the values as they
+  lie in a safetensors file (little-endian, row-major). The dtype is spelled as in its header (``BF16``); ``n`` is
   the number of dimensions in 4 bytes, each dimension takes 8, little-endian.
-- **File leaf**: ``field("umm/file/1") field(name)`` then the file's bytes.
-- **Root**: the Merkle tree hash of RFC 6962 over the tensor leaves sorted by name followed by the file leaves
-  sorted by name (by code point, which is also the order of the UTF-8 bytes): ``H(0x00 leaf)`` for one leaf,
-  ``H(0x01 left right)`` with the left side the largest power of two smaller than the count, ``H()`` for none.
+- **File leaf**: ``field("umm/file/1") field(name)`` then the blob id of the file's bytes.
+- **Root**: the Merkle tree hash over the tensor leaves sorted by name followed by the file leaves sorted by name (by
+  code point, which is also the order of the UTF-8 bytes).
+
+The Merkle tree hash is that of RFC 6962: ``H(0x00 leaf)`` for one leaf, ``H(0x01 left right)`` with the left side the
+largest power of two smaller than the count, ``H()`` for none.
 
 The files under a root are ``config.json`` and ``SMALL_FILES``. README.md, umm.json and the index are not:
 they tell about the root or about the split.
@@ -26,6 +31,8 @@ from umm.checkpoint.reader import Checkpoint, StoredTensor
 
 TENSOR_DOMAIN = b"umm/tensor/1"
 FILE_DOMAIN = b"umm/file/1"
+BLOB_DOMAIN = b"umm/blob/1"
+CHUNK_BYTES = 1 << 20
 LEAF = b"\x00"
 NODE = b"\x01"
 
@@ -39,15 +46,28 @@ class Leaf:
     """A leaf in the making: feed it the bytes in order, then ask for the digest."""
 
     def __init__(self, preamble: bytes) -> None:
-        self._hash = blake3(preamble)
+        self._preamble = preamble
+        self._chunks: list[bytes] = []
+        self._chunk, self._filled = blake3(), 0
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes; long ones are hashed without holding Python's lock."""
-        self._hash.update(data)
+        rest = memoryview(data)
+        while rest:
+            part = rest[: CHUNK_BYTES - self._filled]
+            self._chunk.update(part)
+            self._filled += len(part)
+            if self._filled == CHUNK_BYTES:
+                self._chunks.append(self._chunk.digest())
+                self._chunk, self._filled = blake3(), 0
+            rest = rest[len(part) :]
 
     def digest(self) -> bytes:
         """The leaf's 32 bytes."""
-        return self._hash.digest()
+        size = len(self._chunks) * CHUNK_BYTES + self._filled
+        chunks = [*self._chunks, self._chunk.digest()] if self._filled else self._chunks
+        blob = blake3(_field(BLOB_DOMAIN) + size.to_bytes(8, "little") + _tree(chunks)).digest()
+        return blake3(self._preamble + blob).digest()
 
 
 def leaf(name: str, dtype: str, shape: Sequence[int]) -> Leaf:

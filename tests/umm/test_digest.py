@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.umm.handmade import index, model_folder, tensor_file
+from tests.vectors.make_digest import pattern
 from umm.digest import checkpoint_leaves, checkpoint_root, file_leaf, leaf, root
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors" / "digest.json").read_text())
@@ -26,6 +27,12 @@ def tensor_leaf(name: str, dtype: str, shape: tuple[int, ...], data: bytes) -> b
 def test_a_tensor_leaf_is_golden(golden: dict[str, Any]) -> None:
     data = bytes.fromhex(golden["data"])
     assert tensor_leaf(golden["name"], golden["dtype"], golden["shape"], data).hex() == golden["leaf"]
+
+
+@pytest.mark.parametrize("golden", VECTORS["long"], ids=lambda g: str(g["size"]))
+def test_the_leaf_of_several_chunks_is_golden(golden: dict[str, Any]) -> None:
+    data = pattern(golden["step"], golden["size"])
+    assert tensor_leaf("long", "U8", (len(data),), data).hex() == golden["leaf"]
 
 
 @pytest.mark.parametrize("golden", VECTORS["files"], ids=lambda g: g["name"])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from tests.umm.arrays import ArraySource
 from tests.umm.memory import BACKENDS, field_of, numbers
-from umm.checkpoint.dtype import Dtype
 from umm.field import EVERYTHING, NOTHING
 from umm.kernels.selection import bracket, narrowed, opened
 from umm.kernels.tile import Room, Scores, Tile
