@@ -1,0 +1,1 @@
+"""Content-addressed bytes: what a blob is, where its chunks are kept, and model folders made of blobs."""

@@ -1,0 +1,8 @@
+"""A byte string that says its own length, so that what follows it is never taken for a part of it."""
+
+LENGTH_BYTES = 4
+
+
+def field(data: bytes) -> bytes:
+    """The length of ``data`` in 4 bytes little-endian, then ``data``."""
+    return len(data).to_bytes(LENGTH_BYTES, "little") + data

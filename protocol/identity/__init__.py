@@ -1,0 +1,10 @@
+"""One key for everything a node does: it signs records and checkpoints, names it in the swarm, and is its TLS key.
+
+`public` what others know of a key · `key` what its owner holds · `names` words for people · `keyfile` on disk and in a
+backup · `libp2p` as p2pd wants it · `certificate` as TLS wants it. `docs/protocol/identity.md` is the specification.
+"""
+
+from protocol.identity.key import Key
+from protocol.identity.public import PublicKey
+
+__all__ = ["Key", "PublicKey"]
