@@ -1,0 +1,204 @@
+"""The asking end of the direct road.
+
+Rules:
+
+1. First the certificate is **looked at**, in a handshake that is then dropped; the node in it is compared with the one
+   expected. gRPC then accepts this one certificate and no other, so what it talks to is what was looked at.
+2. Every wait is bounded: for a connection by ``CONNECT_SECONDS``, for each message by ``STALL_SECONDS``.
+3. Nothing that arrives is larger than ``messages.MAX_ANSWER_BYTES``; gRPC decompresses nothing.
+"""
+
+import asyncio
+import ssl
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Self
+
+import grpc
+import grpc.aio
+
+from protocol.blobs.chunks import MAX_BLOB_BYTES, ChunkList
+from protocol.errors import ForgedError, MalformedError, PeerError, UnavailableError
+from protocol.exchange.interface import CONNECT_SECONDS, STALL_SECONDS
+from protocol.exchange.pieces import Assembly, ListAssembly
+from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
+from protocol.identity import Key, PublicKey
+from protocol.identity.certificate import TLS_NAME
+from protocol.roads.grpc import messages
+from protocol.roads.grpc.address import Address
+from protocol.roads.grpc.certificate import Credentials, credentials, node_key
+from protocol.roads.grpc.status import error_of
+
+OPTIONS = (
+    ("grpc.ssl_target_name_override", TLS_NAME),
+    ("grpc.use_local_subchannel_pool", 1),  # a connection belongs to one peer object
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),  # whoever downloads decides what is asked again, and of whom
+    ("grpc.max_receive_message_length", messages.MAX_ANSWER_BYTES),
+    ("grpc.max_send_message_length", messages.MAX_REQUEST_BYTES),
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 8 * 1024),
+    ("grpc.compression_enabled_algorithms_bitset", 1),  # none
+    ("grpc.per_message_decompression", 0),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+)
+
+
+class GrpcRoad:
+    """Connects as the owner of a key; ``now`` is in unix seconds."""
+
+    def __init__(self, key: Key, now: float, stall_seconds: float = STALL_SECONDS) -> None:
+        self._own = credentials(key, now)
+        self._looking = _looking(now)
+        self._stall = stall_seconds
+
+    async def connect(self, address: str, expected: PublicKey | None) -> "GrpcPeer":
+        """See :class:`protocol.exchange.interface.Road`. An address is ``host:port``."""
+        where = Address.parse(address)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                certificate = await _look(where, self._looking)
+                identity = node_key(certificate)
+                if expected is not None and identity != expected:
+                    raise ForgedError(f"{where} is {identity.peer_id} ({identity.name}), not {expected.peer_id}")
+                channel = _channel(where, certificate, self._own)
+                try:
+                    await _ready(channel, where)
+                except BaseException:
+                    await channel.close()
+                    raise
+        except TimeoutError:
+            raise UnavailableError(f"{where} did not answer within {CONNECT_SECONDS:.0f} s") from None
+        return GrpcPeer(where, identity, channel, self._stall)
+
+
+class GrpcPeer:
+    """A node at the other end of a TLS connection."""
+
+    def __init__(self, address: Address, identity: PublicKey, channel: grpc.aio.Channel, stall_seconds: float) -> None:
+        self._address = address
+        self._identity = identity
+        self._channel = channel
+        self._stall = stall_seconds
+
+    @property
+    def address(self) -> str:
+        """See :class:`protocol.exchange.interface.Peer`."""
+        return str(self._address)
+
+    @property
+    def identity(self) -> PublicKey:
+        """See :class:`protocol.exchange.interface.Peer`."""
+        return self._identity
+
+    async def records(self, ids: Sequence[bytes]) -> list[bytes]:
+        """See :class:`protocol.exchange.interface.Peer`."""
+        request = RecordsRequest(tuple(ids))
+        found: list[bytes] = []
+        async with aclosing(self._ask("Records", messages.write_records_request(request))) as answers:
+            async for answer in answers:
+                if len(found) == len(request.ids):
+                    raise MalformedError(f"{self._address} sent more than the {len(request.ids)} records asked for")
+                found.append(messages.read_record(answer))
+        return found
+
+    async def chunk_list(self, blob_id: bytes, limit: int = MAX_BLOB_BYTES) -> ChunkList:
+        """See :class:`protocol.exchange.interface.Peer`."""
+        data = messages.write_chunk_list_request(ChunkListRequest(blob_id))
+        assembly = ListAssembly(limit)
+        async with aclosing(self._ask("ChunkList", data)) as answers:
+            async for answer in answers:
+                assembly.add(messages.read_chunk_list_part(answer))
+        whole = assembly.whole()
+        if whole is None:
+            raise UnavailableError(f"{self._address} ended the chunk list of blob {blob_id.hex()} before its end")
+        return ChunkList.parse(whole, blob_id)
+
+    async def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
+        """See :class:`protocol.exchange.interface.Peer`."""
+        request = ChunksRequest(blob_id, tuple(indices))
+        assembly = Assembly(request.indices)
+        async with aclosing(self._ask("Chunks", messages.write_chunks_request(request))) as answers:
+            async for answer in answers:
+                chunk = assembly.add(messages.read_piece(answer))
+                if chunk is not None:
+                    yield chunk
+
+    async def close(self) -> None:
+        """See :class:`protocol.exchange.interface.Peer`."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _ask(self, method: str, request: bytes) -> AsyncGenerator[bytes, None]:
+        """The messages of an answer. Leaving this generator ends the call on both sides."""
+        ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(messages.path(method))
+        try:
+            call = ask(request)
+        except grpc.aio.UsageError:
+            raise UnavailableError(f"the connection to {self._address} is closed") from None
+        try:
+            while True:
+                async with asyncio.timeout(self._stall):
+                    answer = await call.read()
+                if not isinstance(answer, bytes):
+                    break  # grpc.aio.EOF
+                yield answer
+        except TimeoutError:
+            raise UnavailableError(f"{self._address} sent nothing for {self._stall:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+        finally:
+            call.cancel()
+
+    def _error(self, error: grpc.aio.AioRpcError) -> PeerError:
+        return error_of(error.code(), error.details() or "", tuple(error.trailing_metadata()), str(self._address))
+
+
+async def _look(where: Address, looking: ssl.SSLContext) -> bytes:
+    """The certificate (DER) that is shown at an address. TLS has checked that the other side holds its key."""
+    try:
+        _, writer = await asyncio.open_connection(where.host, where.port, ssl=looking, server_hostname=TLS_NAME)
+    except (OSError, ssl.SSLError) as error:
+        raise UnavailableError(f"{where} cannot be reached: {error or type(error).__name__}") from None
+    try:
+        return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+    finally:
+        writer.transport.abort()
+
+
+def _looking(now: float) -> ssl.SSLContext:
+    """TLS that accepts any certificate: the caller compares the key in it. Shows that of a node made up for this."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    nobody = credentials(Key.generate(), now)
+    with tempfile.TemporaryDirectory() as folder:  # Python reads keys from files only
+        path = Path(folder, "nobody.pem")
+        path.write_bytes(nobody.certificate + nobody.private_key)
+        context.load_cert_chain(path)
+    return context
+
+
+def _channel(where: Address, certificate: bytes, own: Credentials) -> grpc.aio.Channel:
+    """A connection to whoever holds the key of this certificate."""
+    only = ssl.DER_cert_to_PEM_cert(certificate).encode("ascii")
+    secure = grpc.ssl_channel_credentials(only, own.private_key, own.certificate)
+    return grpc.aio.secure_channel(where.target, secure, options=OPTIONS)
+
+
+async def _ready(channel: grpc.aio.Channel, where: Address) -> None:
+    """Wait until the connection stands; once it has failed it is given up."""
+    state = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
+            raise UnavailableError(f"{where} let no connection come about, or is no longer who it was a moment ago")
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
