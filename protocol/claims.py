@@ -2,13 +2,13 @@
 
 It lies in the folder beside ``model.sig``, whose statement names it among the paths that it ignores: stewards attest
 one after the other, after the folder was signed, and the stock verifier accepts the folder all the same. Every line
-carries its own signatures; what a claim is about stands in its payload.
+carries its own signature; what a claim is about stands in its payload.
 
 Rules:
 
 1. At most ``MAX_CLAIMS_BYTES`` and ``MAX_CLAIMS`` lines. Each line ends with one line feed and is not empty.
 2. A line is an envelope that verifies, spelled as ``Envelope.encode`` spells it.
-3. No claim comes twice: the same payload by the same signers.
+3. No claim comes twice: the same payload by the same signer.
 4. The file is replaced as a whole, by one writer at a time: a reader never sees half of a line.
 """
 
@@ -27,7 +27,7 @@ MAX_CLAIMS_BYTES = 4 * 2**20
 
 
 def parse(data: bytes) -> tuple[Envelope, ...]:
-    """The claims in a file's bytes; every signature has been verified."""
+    """The claims in a file's bytes; each has been verified."""
     if len(data) > MAX_CLAIMS_BYTES:
         raise TooLargeError(f"the claims take {len(data)} bytes; at most {MAX_CLAIMS_BYTES} are allowed")
     if not data:
@@ -88,9 +88,9 @@ def append(path: Path, *claims: Envelope) -> tuple[Envelope, ...]:
     return now
 
 
-def _identity(claim: Envelope) -> tuple[bytes, ...]:
-    """The same words by the same signers are the same claim, however often they signed."""
-    return claim.id, *(signer.point for signer in claim.signers)
+def _identity(claim: Envelope) -> tuple[bytes, bytes]:
+    """The same words by the same signer are the same claim, however often they signed."""
+    return claim.id, claim.public.point
 
 
 def _claim(line: bytes, number: int) -> Envelope:

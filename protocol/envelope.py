@@ -3,13 +3,13 @@
 Rules:
 
 1. An envelope is a DSSE v1 JSON object: ``payload`` and ``sig`` in base64 (standard alphabet, padded, one spelling),
-   ``payloadType``, and for each signature a ``keyid``: the signer's compressed point in lower-case hexadecimal. Nothing
+   ``payloadType``, and for the signature a ``keyid``: the signer's compressed point in lower-case hexadecimal. Nothing
    else is in it.
-2. There are 1 to ``MAX_SIGNATURES`` signatures, no two of one key, and **every one** verifies over ``pae``. One that
-   does not makes the whole envelope worthless: it was tampered with.
+2. There is **exactly one** signature, and it verifies over ``pae``. DSSE allows more; nobody here needs them, and each
+   would cost its receiver a verification before the first word is read.
 3. The payload is kept as the bytes that came. Only who holds an ``Envelope`` may parse them.
-4. ``id`` is the digest of type and payload. Signatures are not part of it: ECDSA allows two for every one, and a record
-   is the same record whoever else signed it.
+4. ``id`` is the digest of type and payload. The signature is not part of it: ECDSA allows two for every one, and a
+   record is the same record however it is signed.
 """
 
 import base64
@@ -31,9 +31,7 @@ MAX_PAYLOAD_BYTES = 16 * 1024
 """Anything larger is a blob that a record points to."""
 
 MAX_ENVELOPE_BYTES = 32 * 1024
-"""The JSON; the largest payload with all signatures needs about 28 KiB."""
-
-MAX_SIGNATURES = 32
+"""The JSON; the largest payload needs about 22 KiB, the rest is for other spellings."""
 
 MAX_TYPE_BYTES = 128
 
@@ -47,45 +45,33 @@ _WHAT = "the envelope"
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """What every signature covers: DSSE's pre-authentication encoding."""
+    """What the signature covers: DSSE's pre-authentication encoding."""
     kind = payload_type.encode("utf-8")
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 @dataclass(frozen=True)
-class Signature:
-    """Who signed, and the signature in DER."""
-
-    public: PublicKey
-    sig: bytes
-
-
-@dataclass(frozen=True)
 class Envelope:
-    """Payload and signatures; once built, every signature is verified. They lie in the order of their keys."""
+    """A payload, who signed it, and the signature in DER; once built, it is verified."""
 
     payload_type: str
     payload: bytes
-    signatures: tuple[Signature, ...]
+    public: PublicKey
+    sig: bytes
 
     def __post_init__(self) -> None:
         _check_content(self.payload_type, self.payload)
-        _check_signers(self.signatures)
-        signed = pae(self.payload_type, self.payload)
-        for signature in self.signatures:
-            signature.public.verify_raw(signature.sig, signed)
-        object.__setattr__(self, "signatures", tuple(sorted(self.signatures, key=lambda s: s.public.point)))
+        self.public.verify_raw(self.sig, pae(self.payload_type, self.payload))
 
     @classmethod
-    def sign(cls, payload_type: str, payload: bytes, key: Key, *others: Key) -> Self:
-        """An envelope signed by these keys."""
+    def sign(cls, payload_type: str, payload: bytes, key: Key) -> Self:
+        """An envelope signed by this key."""
         _check_content(payload_type, payload)
-        signed = pae(payload_type, payload)
-        return cls(payload_type, payload, tuple(Signature(k.public, k.sign_raw(signed)) for k in (key, *others)))
+        return cls(payload_type, payload, key.public, key.sign_raw(pae(payload_type, payload)))
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """The envelope in this JSON, its signatures verified."""
+        """The envelope in this JSON, its signature verified."""
         found = parse_object(data, MAX_ENVELOPE_BYTES, _WHAT)
         _check_keys(found, {"payload", "payloadType", "signatures"}, _WHAT)
         kind, listed = found["payloadType"], found["signatures"]
@@ -93,25 +79,21 @@ class Envelope:
             raise MalformedError(f"{_WHAT} has a payloadType that is not text")
         if not isinstance(listed, list):
             raise MalformedError(f"{_WHAT} has signatures that are not a list")
+        if len(listed) != 1:
+            raise MalformedError(f"{_WHAT} has {len(listed)} signatures; there must be exactly one")
         payload = _bytes(found["payload"], MAX_PAYLOAD_BYTES, "payload")
         _check_content(kind, payload)
-        _check_count(len(listed))
-        return cls(kind, payload, tuple(_signature(entry) for entry in listed))
+        return cls(kind, payload, *_signature(listed[0]))
 
     def encode(self) -> bytes:
-        """The one JSON that we write: keys sorted, no spaces, signatures in the order of their keys."""
-        signatures = [{"keyid": s.public.point.hex(), "sig": _text(s.sig)} for s in self.signatures]
-        return canonical({"payload": _text(self.payload), "payloadType": self.payload_type, "signatures": signatures})
+        """The one JSON that we write: keys sorted, no spaces."""
+        signature = {"keyid": self.public.point.hex(), "sig": _text(self.sig)}
+        return canonical({"payload": _text(self.payload), "payloadType": self.payload_type, "signatures": [signature]})
 
     @cached_property
     def id(self) -> bytes:
         """What records call this one: 32 bytes over the type and the payload."""
         return blake3(field(RECORD_DOMAIN) + field(self.payload_type.encode("utf-8")) + self.payload).digest()
-
-    @property
-    def signers(self) -> tuple[PublicKey, ...]:
-        """Who signed, in the order of the keys."""
-        return tuple(signature.public for signature in self.signatures)
 
 
 def _check_content(payload_type: str, payload: bytes) -> None:
@@ -124,33 +106,20 @@ def _check_content(payload_type: str, payload: bytes) -> None:
         raise _too_large("payload", len(payload), MAX_PAYLOAD_BYTES)
 
 
-def _check_signers(signatures: tuple[Signature, ...]) -> None:
-    _check_count(len(signatures))
-    if len({signature.public.point for signature in signatures}) != len(signatures):
-        raise MalformedError(f"{_WHAT} has two signatures of one key")
-
-
-def _check_count(signatures: int) -> None:
-    if not signatures:
-        raise MalformedError(f"{_WHAT} is not signed by anyone")
-    if signatures > MAX_SIGNATURES:
-        raise TooLargeError(f"{_WHAT} has {signatures} signatures; at most {MAX_SIGNATURES} are allowed")
-
-
 def _check_keys(found: dict[str, Any], expected: set[str], what: str) -> None:
     if found.keys() != expected:
         names = ", ".join(sorted(expected))
         raise MalformedError(f"{what} must have exactly the keys {names}, not {ascii(sorted(found))[:200]}")
 
 
-def _signature(entry: object) -> Signature:
+def _signature(entry: object) -> tuple[PublicKey, bytes]:
     if not isinstance(entry, dict):
         raise MalformedError(f"{_WHAT} has a signature that is not an object")
     _check_keys(entry, {"keyid", "sig"}, "a signature")
     key_id = entry["keyid"]
     if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
         raise MalformedError(f"{_WHAT} has a keyid that is not {2 * POINT_BYTES} lower-case hexadecimal digits")
-    return Signature(PublicKey.from_point(bytes.fromhex(key_id)), _bytes(entry["sig"], MAX_SIGNATURE_BYTES, "sig"))
+    return PublicKey.from_point(bytes.fromhex(key_id)), _bytes(entry["sig"], MAX_SIGNATURE_BYTES, "sig")
 
 
 def _bytes(text: object, limit: int, name: str) -> bytes:

@@ -82,6 +82,7 @@ class Kind(IntEnum):
     LOG = 12
     """Not one record but the blob with the ids of all records of the round that the publisher serves: how records are
     found whose authors are away."""
+    PROPOSAL = 13
 
 
 @dataclass(frozen=True)

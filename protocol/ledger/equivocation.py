@@ -2,8 +2,8 @@
 
 Where a steward may say one thing only (its **stance**):
 
-- a Ballot, Proposal or Timeout for each attempt; a Vote for each attempt and stage;
-- an Attestation for each revision: one roster, one root;
+- a Ballot, Proposal or Timeout for each revision and attempt; a Vote for each revision, attempt and stage;
+- an Attestation for each revision: one roster, one recipe, one root;
 - a Result or Revision for each number: the same roster, root, manifest and recipe. More endorsements or other mirrors
   are no contradiction.
 
@@ -13,7 +13,7 @@ Bytes of a proof: ``field("umm/equivocation/1") field(envelope) field(envelope)`
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 from protocol.envelope import MAX_ENVELOPE_BYTES, Envelope
 from protocol.errors import ForgedError, MalformedError, TooLargeError
@@ -38,11 +38,15 @@ EQUIVOCATION_DOMAIN = b"umm/equivocation/1"
 MAX_EQUIVOCATION_BYTES = 3 * LENGTH_BYTES + len(EQUIVOCATION_DOMAIN) + 2 * MAX_ENVELOPE_BYTES
 
 
+Slot: TypeAlias = tuple[bytes, str, tuple[int | str | bytes, ...]]
+"""Author, kind, and what it is about."""
+
+
 @dataclass(frozen=True)
 class Stance:
     """``slot``: the question, of which the author may answer each once; ``claim``: the answer."""
 
-    slot: tuple[bytes, str, int | bytes, str]
+    slot: Slot
     claim: tuple[object, ...]
 
 
@@ -50,20 +54,20 @@ def stance(record: RoundRecord) -> Stance | None:
     """What a record commits its author to; None for kinds of which one key may publish many."""
     match record:
         case Vote():
-            return _stance(record, record.attempt, record.id, detail=record.stage.value)
+            return _stance(record, (record.revision, record.attempt, record.stage.value), record.id)
         case Ballot() | Proposal() | Timeout():
-            return _stance(record, record.attempt, record.id)
+            return _stance(record, (record.revision, record.attempt), record.id)
         case Attestation():
-            return _stance(record, record.revision, record.id)
+            return _stance(record, (record.revision,), record.id)
         case Outcome():
-            return _stance(record, record.number, record.roster, record.root, record.manifest, record.recipe)
+            return _stance(record, (record.number,), record.roster, record.root, record.manifest, record.recipe.digest)
         case Refusal() | Withdrawal():
-            return _stance(record, record.contribution)
+            return _stance(record, (record.contribution,))
     return None
 
 
-def _stance(record: RoundRecord, about: int | bytes, *claim: object, detail: str = "") -> Stance:
-    return Stance((record.author, record.noun, about, detail), claim)
+def _stance(record: RoundRecord, about: tuple[int | str | bytes, ...], *claim: object) -> Stance:
+    return Stance((record.author, record.noun, about), claim)
 
 
 @dataclass(frozen=True)

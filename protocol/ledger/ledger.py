@@ -11,9 +11,9 @@ Rule 4 (admission). With an allow-list, only its keys commit, contribute and wit
 Rule 5 (early). A record before its window is refused and may be offered again. Contributions open so long after
 commitments close that nobody whose clock is right within ``SKEW_SECONDS`` can copy one.
 
-Rule 6 (late, expired). A Commitment or Contribution after its window is held as history, marked late, and never
-selected: who joins later must be able to read what others agreed on. A Ballot, Proposal, Vote or Timeout after its
-window is refused.
+Rule 6 (late). A Commitment or Contribution after its window is held as history, marked late, and never selected: who
+joins later must be able to read what others agreed on. What stewards say never expires: if some had to refuse what
+others took in time, they would never agree again.
 
 Rule 7 (terms). A Contribution has the kind, base or prompts, size, licence, domain and norm that the round asks for.
 
@@ -25,50 +25,52 @@ Rule 9 (withdrawal). Only its author takes a Contribution back; from then on it 
 Rule 10 (caps). Contributions per key, in all and bytes in all are limits of the selection, not of what is held: see
 `selection`.
 
-Rule 11 (double-signing). Two stances of one key that exclude each other are a transferable proof, and neither counts:
-see `equivocation`. Of records that say the same, the one with the lowest id is held.
+Rule 11 (double-signing). Two stances of one key that exclude each other are a transferable proof, and neither counts by
+itself: see `equivocation`. Inside what carries or names one it still does, or a liar could undo what others relied on.
+Of records that say the same, the one with the lowest id is held.
 
-Rule 12 (quorum). A Result or Revision carries valid attestations of a quorum, which count as if they had come alone.
+Rule 12 (quorum). A Result or Revision carries valid attestations of a quorum, and the Lock in a Timeout valid votes;
+these count as if they had come alone.
 
-Rule 13 (room). What one key and all keys together can make this node hold is bounded. Here, and nowhere else, first
-come is first served.
+Rule 13 (room). What strangers can make this node hold is bounded: see `room`. Here, and nowhere else, first come is
+first served. An author's Withdrawal of a Contribution that is held is always taken.
 
 So the records held, the selection and who is a liar depend on which records came, each within its window, and not on
 the order in which they came: two honest nodes that saw the same agree, and a node that restarts replays its store,
 each record with the time at which it first came.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from protocol.errors import RuleError
 from protocol.ledger.equivocation import Equivocation
-from protocol.ledger.quorum import attestations
+from protocol.ledger.quorum import carried
+from protocol.ledger.room import Pool, Room
 from protocol.ledger.rules import Rule
 from protocol.ledger.selection import LeftOut, Selection, select
 from protocol.ledger.stances import Said, Stances
 from protocol.ledger.terms import check_terms
 from protocol.ledger.windows import is_late
-from protocol.records import Commitment, Contribution, Outcome, Record, Refusal, Round, RoundRecord, Signed, Withdrawal
-
-ROOM_PER_KEY = 1 << 20
-"""Bytes of memory for the commitments, contributions and withdrawals of one key; twice what the largest cap needs."""
-
-ROOM_PER_PLACE = 16 << 10
-"""Bytes of memory for those of all keys, for each contribution that the round takes; about 6 KiB are needed."""
-
-REFUSALS_PER_PLACE = 4 << 10
-"""Bytes of memory for the refusals of one steward, likewise."""
-
-MIN_PLACES = 256
-"""A smaller round gets the room of this one."""
-
-RECORD_BYTES = 1 << 10
-"""Memory that a record takes beside its payload, which is there three times: parsed, spelled and in the envelope."""
+from protocol.records import (
+    Ballot,
+    Commitment,
+    Contribution,
+    Proposal,
+    Record,
+    Refusal,
+    Round,
+    RoundRecord,
+    Signed,
+    Timeout,
+    Vote,
+    Withdrawal,
+)
 
 OFFERS = (Commitment, Contribution, Withdrawal)
+AGREEMENT = (Ballot, Proposal, Timeout, Vote)
 
 K = TypeVar("K", bound=RoundRecord)
 
@@ -92,9 +94,8 @@ class Ledger:
         self._stances = Stances()
         self._commitments: dict[tuple[bytes, bytes], bytes] = {}
         self._withdrawals: dict[bytes, dict[bytes, Said]] = defaultdict(dict)
-        self._used: Counter[bytes] = Counter()
-        self._refused: Counter[bytes] = Counter()
-        self._used_by_all = 0
+        self._offers: dict[tuple[bytes, bytes], Contribution] = {}
+        self._room = Room(round_.record)
 
     def __contains__(self, record_id: bytes) -> bool:
         return any(record_id in held for held in self._held.values())
@@ -107,6 +108,13 @@ class Ledger:
         """The records of one kind that are held, in the order of their ids."""
         held: dict[bytes, Any] = self._held[kind]
         return tuple(held[record_id] for record_id in sorted(held))
+
+    def find(self, record_id: bytes) -> Said | None:
+        """A record that is held, or kept because it proves a lie or a proposal names it."""
+        for held in self._held.values():
+            if record_id in held:
+                return held[record_id]
+        return self._stances.find(record_id)
 
     def is_late(self, record_id: bytes) -> bool:
         """Whether a record is held as history only."""
@@ -127,15 +135,19 @@ class Ledger:
             return Accepted(new=False, late=self.is_late(said.id))
         self._check_author(record)
         late = is_late(record, self.round.record.schedule, now)
-        if isinstance(record, Outcome):
-            return self._accept_outcome(said, record)
-        self._check_room(record)
+        inside = carried(record, self.round)
+        pool = self._pool(record, late)
+        self._room.check(record, pool)
         if isinstance(record, Contribution):
             check_terms(record, self.round.record)
-            self._drop_false_withdrawals(said)
+            self._settle_withdrawals(said)
         if late:
             self._late.add(said.id)
-        return self._put(said)
+        if pool is Pool.AGREEMENT:
+            self._room.place(record, pool)
+        accepted, *others = [self._put(one) for one in (said, *inside)]
+        proofs = accepted.equivocations + tuple(proof for other in others for proof in other.equivocations)
+        return Accepted(accepted.new, late, proofs)
 
     def selection(self, without: Collection[bytes] = ()) -> Selection:
         """The contributions that fit into the round, except those that the caller found wanting itself."""
@@ -166,22 +178,23 @@ class Ledger:
         if offer is not None and offer.record.author != author:
             raise RuleError(Rule.AUTHOR, f"only {offer.record.author.hex()} can withdraw this contribution")
 
-    def _check_room(self, record: RoundRecord) -> None:
-        places, full = max(MIN_PLACES, self.round.record.admission.contributions), False
-        if isinstance(record, OFFERS):
-            full = self._used[record.author] + _memory(record) > ROOM_PER_KEY
-            full = full or self._used_by_all + _memory(record) > ROOM_PER_PLACE * places
-        elif isinstance(record, Refusal):
-            full = self._refused[record.author] + _memory(record) > REFUSALS_PER_PLACE * places
-        if full:
-            raise RuleError(Rule.ROOM, f"no room for another {record.noun} by {record.author.hex()} in this round")
-
-    def _accept_outcome(self, said: Said, outcome: Outcome) -> Accepted:
-        """Rule 12: what it carries counts as if it had come alone."""
-        carried = [Signed[RoundRecord](a.record, a.envelope) for a in attestations(outcome, self.round)]
-        result, *others = [self._put(one) for one in (said, *carried)]
-        proofs = result.equivocations + tuple(proof for other in others for proof in other.equivocations)
-        return Accepted(result.new, equivocations=proofs)
+    def _pool(self, record: RoundRecord, late: bool) -> Pool | None:
+        """Whose room a record takes; None for what its kind or another record bounds."""
+        match record:
+            case Commitment() | Contribution() if late:
+                return Pool.LATE
+            case Contribution():
+                opened_by = self._commitments.get((record.author, record.commitment_digest))
+                return Pool.UNOPENED if opened_by is None or self.is_late(opened_by) else Pool.COUNTING
+            case Commitment():
+                return Pool.COUNTING
+            case Withdrawal():
+                return None if record.contribution in self._held[Contribution] else Pool.UNKNOWN
+            case Refusal():
+                return Pool.REFUSALS
+            case Ballot() | Proposal() | Timeout() | Vote():
+                return Pool.AGREEMENT
+        return None
 
     def _put(self, said: Said) -> Accepted:
         """Hold a record that no rule refuses, unless its author contradicts itself."""
@@ -197,35 +210,32 @@ class Ledger:
     def _hold(self, said: Said) -> None:
         record = said.record
         self._held[type(record)][said.id] = said
-        self._occupy(record, _memory(record))
+        self._room.place(record, self._pool(record, self.is_late(said.id)))
         if isinstance(record, Commitment):
             self._commitments[record.author, record.digest] = said.id
+            if offer := self._offers.get((record.author, record.digest)):
+                self._room.place(offer, self._pool(offer, self.is_late(offer.id)))
+        elif isinstance(record, Contribution):
+            self._offers[record.author, record.commitment_digest] = record
         elif isinstance(record, Withdrawal):
             self._withdrawals[record.contribution][record.author] = said
+        elif isinstance(record, Proposal):
+            self._stances.cite((*record.ballots, *record.timeouts))
 
     def _release(self, said: Said) -> None:
         """Only of kinds with a stance."""
         record = said.record
         del self._held[type(record)][said.id]
-        self._occupy(record, -_memory(record))
+        if not isinstance(record, AGREEMENT):
+            self._room.place(record, None)
         if isinstance(record, Withdrawal):
             del self._withdrawals[record.contribution][record.author]
 
-    def _occupy(self, record: RoundRecord, memory: int) -> None:
-        if isinstance(record, OFFERS):
-            self._used[record.author] += memory
-            self._used_by_all += memory
-        elif isinstance(record, Refusal):
-            self._refused[record.author] += memory
-
-    def _drop_false_withdrawals(self, offer: Said) -> None:
+    def _settle_withdrawals(self, offer: Said) -> None:
         """Rule 9 for those that came before what they withdraw: only now it shows whose it is."""
         for author, withdrawal in list(self._withdrawals.get(offer.id, {}).items()):
-            if author != offer.record.author:
+            if author == offer.record.author:
+                self._room.place(withdrawal.record, None)
+            else:
                 self._stances.forget(withdrawal)
                 self._release(withdrawal)
-
-
-def _memory(record: RoundRecord) -> int:
-    """Bytes that holding a record takes, about."""
-    return RECORD_BYTES + 3 * len(record.payload())

@@ -10,7 +10,6 @@ class Rule(StrEnum):
     STEWARDS = "stewards"
     ADMISSION = "admission"
     EARLY = "early"
-    EXPIRED = "expired"
     TERMS = "terms"
     AUTHOR = "author"
     QUORUM = "quorum"

@@ -1,4 +1,7 @@
-"""Whether a Revision follows from the Result or Revision before it: the same roster, without what was taken out."""
+"""Whether a Revision follows from the Result or Revision before it: its roster, without what was taken out.
+
+Nothing may be: then only the merge is corrected.
+"""
 
 from collections.abc import Iterator
 

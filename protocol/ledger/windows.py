@@ -1,6 +1,8 @@
 """When a record counts.
 
-A record holds no time of its own, since its author could write any: what counts is when this node first saw it.
+A record holds no time of its own, since its author could write any: what counts is when this node first saw it. What
+stewards say has a beginning and no end: a split that lasts past a deadline could never heal if those on one side had to
+refuse what the other side took in time. ``roster_closes`` tells honest stewards when to stop signing.
 """
 
 from protocol.errors import RuleError
@@ -22,16 +24,13 @@ from protocol.records.round import SKEW_SECONDS
 
 
 def is_late(record: RoundRecord, schedule: Schedule, now: float) -> bool:
-    """Whether the record came after its window; refuses what came before it, and what is of no use after it."""
+    """Whether the record came after its window; refuses what came before it."""
     opens, closes = _window(record, schedule)
     if opens is not None and now < opens:
         raise RuleError(
             Rule.EARLY, f"a {record.noun} before its time; it counts in {opens - now:.0f} s, offer it again"
         )
-    late = closes is not None and now >= closes
-    if late and not isinstance(record, Commitment | Contribution):
-        raise RuleError(Rule.EXPIRED, f"a {record.noun} after {closes:.0f}, when the agreement on the roster was over")
-    return late
+    return closes is not None and now >= closes
 
 
 def _window(record: RoundRecord, schedule: Schedule) -> tuple[float | None, float | None]:
@@ -41,10 +40,8 @@ def _window(record: RoundRecord, schedule: Schedule) -> tuple[float | None, floa
             return schedule.commit_opens - SKEW_SECONDS, schedule.commit_closes + SKEW_SECONDS
         case Contribution():
             return schedule.commit_closes + SKEW_SECONDS, schedule.reveal_closes + SKEW_SECONDS
-        case Ballot() | Proposal() | Vote() | Timeout():
-            return schedule.reveal_closes - SKEW_SECONDS, schedule.roster_closes + SKEW_SECONDS
         case Refusal():
             return schedule.commit_closes + SKEW_SECONDS, None
-        case Attestation() | Outcome():
+        case Ballot() | Proposal() | Vote() | Timeout() | Attestation() | Outcome():
             return schedule.reveal_closes - SKEW_SECONDS, None
     return None, None

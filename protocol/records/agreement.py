@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from protocol.errors import MalformedError
+from protocol.records.endorsement import ENDORSEMENTS, Endorsement, check_authors
 from protocol.records.fields import Fields
 from protocol.records.forms import DIGEST_BYTES, Digest, Hex, Integer, Many
 from protocol.records.record import RoundRecord, record
@@ -17,11 +18,15 @@ from protocol.records.round import MAX_CONTRIBUTIONS, MAX_STEWARDS
 MAX_ATTEMPT = 127
 """Attempts are numbered from 0. A calm network needs twelve at most; the rest bounds what a liar makes others hold."""
 
+MAX_REVISION = 999
+"""A Result is number 0, its Revisions are numbered from 1; each is agreed on by itself."""
+
 MAX_QUORUM_RECORDS = MAX_STEWARDS
 """Records that justify something: at most one of each steward."""
 
 IDS = Many(Hex(DIGEST_BYTES, DIGEST_BYTES), MAX_QUORUM_RECORDS)
 ATTEMPT = Integer(0, MAX_ATTEMPT)
+REVISION = Integer(0, MAX_REVISION)
 
 
 class Stage(StrEnum):
@@ -34,8 +39,9 @@ class Stage(StrEnum):
 @record("ballot")
 @dataclass(frozen=True, kw_only=True)
 class Ballot(RoundRecord):
-    """The contributions that a steward holds complete and valid."""
+    """The contributions that a steward holds complete and valid; in a revision, those it would keep."""
 
+    revision: Annotated[int, REVISION]
     attempt: Annotated[int, ATTEMPT]
     roster: Digest
     count: Annotated[int, Integer(0, MAX_CONTRIBUTIONS)]
@@ -47,6 +53,7 @@ class Ballot(RoundRecord):
 class Proposal(RoundRecord):
     """The roster that the attempt's leader proposes, with the ballots that justify it."""
 
+    revision: Annotated[int, REVISION]
     attempt: Annotated[int, ATTEMPT]
     roster: Digest
     ballots: Annotated[tuple[bytes, ...], IDS]
@@ -63,6 +70,7 @@ class Proposal(RoundRecord):
 class Vote(RoundRecord):
     """A steward is for a roster."""
 
+    revision: Annotated[int, REVISION]
     attempt: Annotated[int, ATTEMPT]
     stage: Stage
     roster: Digest
@@ -70,13 +78,16 @@ class Vote(RoundRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Lock(Fields):
-    """The votes of a quorum that locked a roster."""
+    """A quorum locked a roster in the timeout's revision: this proves itself, as a Result does."""
 
     noun = "lock"
 
     attempt: Annotated[int, ATTEMPT]
     roster: Digest
-    votes: Annotated[tuple[bytes, ...], IDS]
+    votes: Annotated[tuple[Endorsement, ...], ENDORSEMENTS]
+
+    def _check(self) -> None:
+        check_authors(self.votes, "lock.votes")
 
 
 @record("timeout")
@@ -84,6 +95,7 @@ class Lock(Fields):
 class Timeout(RoundRecord):
     """A steward gives an attempt up, and carries its lock into the next."""
 
+    revision: Annotated[int, REVISION]
     attempt: Annotated[int, ATTEMPT]
     lock: Lock | None = None
 

@@ -6,8 +6,8 @@ Rules:
    old, one above ours too new, anything else nonsense.
 2. The payload is an object in canonical spelling (``strict.canonical``): the same statement has the same bytes, and so
    the same id.
-3. ``author`` is the key that signs, and its signature is the only one. Two stewards who say the same say it in two
-   records with two ids; nobody can sign another's words as their own.
+3. ``author`` is the key that signs. Two stewards who say the same say it in two records with two ids; nobody can sign
+   another's words as their own.
 4. Payloads have at most ``MAX_PAYLOAD_BYTES``.
 
 A kind is a class below with the decorator ``record``; the registry is what the decorator filled.
@@ -96,13 +96,10 @@ class Signed(Generic[R_co]):
     envelope: Envelope
 
     def __post_init__(self) -> None:
-        signers = self.envelope.signers
-        if len(signers) != 1:
-            raise MalformedError(f"a {self.record.noun} has one signature, its author's; this one has {len(signers)}")
-        if signers[0].point != self.record.author:
+        if self.envelope.public.point != self.record.author:
             raise ForgedError(
                 f"the {self.record.noun} names the author {self.record.author.hex()} but is signed by "
-                f"{signers[0].point.hex()}"
+                f"{self.envelope.public.point.hex()}"
             )
         if (self.envelope.payload_type, self.envelope.payload) != (self.record.payload_type, self.record.payload()):
             raise ForgedError(f"the {self.record.noun} is not what its envelope holds")
@@ -115,7 +112,7 @@ class Signed(Generic[R_co]):
     @property
     def signer(self) -> PublicKey:
         """The author's key."""
-        return self.envelope.signers[0]
+        return self.envelope.public
 
 
 def record(kind: str) -> Callable[[type[R]], type[R]]:
@@ -134,7 +131,7 @@ def open_record(envelope: Envelope) -> Signed[Record]: ...
 @overload
 def open_record(envelope: Envelope, expected: type[R]) -> Signed[R]: ...
 def open_record(envelope: Envelope, expected: type[Any] = Record) -> Signed[Any]:
-    """The record in an envelope, whose signatures were verified when it was parsed."""
+    """The record in an envelope, whose signature was verified when it was parsed."""
     return Signed(expected.parse(envelope.payload_type, envelope.payload), envelope)
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated
 
-from protocol.blobs.chunks import MAX_BLOB_BYTES
+from protocol.blobs.chunks import MAX_BLOB_BYTES, ChunkList
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
 from protocol.records.fields import Fields
@@ -105,10 +105,19 @@ class Recipe(Fields):
         if (self.text is None) == (self.blob is None):
             raise MalformedError("the recipe is either text or a blob")
 
+    @property
+    def digest(self) -> bytes:
+        """The blob id of its bytes, wherever they are: a recipe is the same one as text and as a blob."""
+        return self.blob or ChunkList.of((self.text or "").encode()).id
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule(Fields):
-    """When what is over; each time is the first second after its window."""
+    """When what is over; each time is the first second after its window.
+
+    ``roster_closes`` binds those who sign, not those who receive: after it honest stewards sign nothing more to agree
+    on the first roster, and still take what others signed.
+    """
 
     noun = "schedule"
 

@@ -10,6 +10,5 @@ def one(data: bytes) -> None:
         found = Envelope.parse(data)
     except PeerError:
         return
-    for signature in found.signatures:
-        signature.public.verify_raw(signature.sig, pae(found.payload_type, found.payload))
+    found.public.verify_raw(found.sig, pae(found.payload_type, found.payload))
     assert Envelope.parse(found.encode()) == found

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from protocol.errors import RuleError
 from protocol.ledger import Ledger, Rule, Selection
-from protocol.records import REGISTRY, Fault, Record, Refusal, Result, RoundRecord, Signed, endorsements, sign
+from protocol.records import (
+    REGISTRY,
+    Fault,
+    Lock,
+    Record,
+    Refusal,
+    Result,
+    RoundRecord,
+    Signed,
+    Timeout,
+    endorsements,
+    sign,
+)
 from tests.protocol.keys import key
 from tests.protocol.records.examples import (
     ADMISSION,
@@ -63,6 +75,14 @@ def _said() -> list[Seen]:
     return seen
 
 
+def _locks() -> list[Seen]:
+    """With the votes of two who voted twice, and of one whose vote comes in no other way."""
+    votes = [here(vote(n, digest("a")), n) for n in (11, 12, 14)]
+    lock = Lock(attempt=0, roster=digest("a"), votes=endorsements(votes))
+    made = [Timeout(author=key(n).public.point, round=ROUND.id, revision=0, attempt=0, lock=lock) for n in (13, 14)]
+    return [(sign(timeout, key(n)), DURING_ROSTER) for timeout, n in zip(made, (13, 14), strict=True)]
+
+
 def _results() -> list[Seen]:
     seen: list[Seen] = []
     for root, stewards in (("merged", (11, 12, 13)), ("merged", (11, 12, 13, 14)), ("another", (12, 13, 14))):
@@ -74,7 +94,7 @@ def _results() -> list[Seen]:
     return seen
 
 
-SEEN = [*_offers(), *_said(), *_results()]
+SEEN = [*_offers(), *_said(), *_locks(), *_results()]
 
 
 class NotTheirs(Exception):
@@ -144,6 +164,6 @@ def test_the_moment_within_the_window_changes_nothing(parts: list[float]) -> Non
 
 
 def test_the_example_holds_every_kind_that_order_could_touch() -> None:
-    same_as_votes = {"ballot", "proposal", "timeout"}
+    same_as_votes = {"ballot", "proposal"}
     same_as_results = {"revision"}
     assert {s.record.noun for s, _ in SEEN} == set(REGISTRY) - {"round"} - same_as_votes - same_as_results

@@ -1,24 +1,43 @@
 """Finality: a quorum's signatures, checked with the Round and the Result alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from protocol.blobs.chunks import ChunkList
 from protocol.errors import ForgedError, MalformedError, RuleError
-from protocol.ledger import Ledger, Rule, attestations
-from protocol.records import Attestation, Endorsement, Outcome, Recipe, Record, Result, endorsements, sign
+from protocol.ledger import Ledger, Rule, attestations, locking_votes
+from protocol.records import (
+    Attestation,
+    Endorsement,
+    Lock,
+    Outcome,
+    Recipe,
+    Record,
+    Result,
+    Stage,
+    Timeout,
+    Vote,
+    endorsements,
+    open_record,
+    sign,
+)
 from protocol.records.round import MAX_RECIPE, MAX_STEWARDS
 from tests.protocol.keys import key
 from tests.protocol.records.examples import (
+    ALL,
     DURING_MERGE,
     DURING_ROSTER,
     SIGNED_ROUND,
     attestation,
     digest,
+    locked,
     points,
     result,
     revision,
     signed_round,
+    vote,
 )
 
 GOOD = result(11, 11, 12, 13).record
@@ -64,12 +83,26 @@ def test_a_stranger_does_not_make_up_a_quorum() -> None:
     [
         {"root": digest("another root")},
         {"roster": digest("another roster")},
+        {"recipe": Recipe(blob=digest("another recipe"))},
+        {"recipe": Recipe(text="{}")},
     ],
-    ids=["root", "roster"],
+    ids=["root", "roster", "recipe", "recipe in the record"],
 )
-def test_endorsements_are_of_no_use_for_another_statement(changes: dict[str, bytes]) -> None:
+def test_endorsements_are_of_no_use_for_another_statement(changes: dict[str, Any]) -> None:
     with pytest.raises(ForgedError, match="proves nothing"):
-        attestations(replace(GOOD, **changes), SIGNED_ROUND)  # type: ignore[arg-type]
+        attestations(replace(GOOD, **changes), SIGNED_ROUND)
+
+
+@pytest.mark.must("LED-15", "REC-22")
+def test_a_recipe_is_the_same_as_text_and_as_a_blob() -> None:
+    text = Recipe(text='{"merge_method":"ties"}')
+    blob = Recipe(blob=ChunkList.of(b'{"merge_method":"ties"}').id)
+    assert text.digest == blob.digest
+    said = [sign(replace(attestation(n).record, recipe=text.digest), key(n)) for n in (11, 12, 13)]
+    book = Ledger(SIGNED_ROUND)
+    for recipe in (text, blob):
+        made = replace(GOOD, recipe=recipe, endorsements=endorsements(tuple(said)))
+        assert book.accept(sign(made, key(11)), DURING_MERGE).equivocations == ()
 
 
 @pytest.mark.must("LED-18")
@@ -141,3 +174,76 @@ def test_a_result_of_the_largest_quorum_fits_into_a_record() -> None:
 def test_endorsements_stand_in_the_order_of_their_authors() -> None:
     with pytest.raises(MalformedError, match="ascending order"):
         replace(GOOD, endorsements=GOOD.endorsements[::-1])
+
+
+LOCKED_OUT = open_record(ALL["timeout"].envelope, Timeout).record
+
+
+def timeout(lock: Lock | None, **changes: Any) -> Timeout:
+    return replace(LOCKED_OUT, lock=lock, **changes)
+
+
+@pytest.mark.must("LED-18", "LED-19", "REC-21")
+def test_the_votes_of_a_lock_are_checked_with_the_round_alone_and_count_as_if_they_had_come_alone() -> None:
+    votes = locking_votes(timeout(locked(11, 12, 13)), SIGNED_ROUND)
+    assert sorted(votes, key=lambda s: s.id) == sorted(
+        (vote(n, digest("roster")) for n in (11, 12, 13)), key=lambda s: s.id
+    )
+    book = Ledger(SIGNED_ROUND)
+    book.accept(ALL["timeout"], DURING_ROSTER)
+    assert book.records(Vote) == tuple(sorted(votes, key=lambda s: s.id))
+    assert locking_votes(timeout(None), SIGNED_ROUND) == ()
+
+
+@pytest.mark.must("LED-18", "REC-21")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lock": replace(locked(11, 12, 13), roster=digest("another"))},
+        {"lock": replace(locked(11, 12, 13), attempt=1)},
+        {"revision": 1},
+        {"lock": replace(locked(11, 12, 13), votes=endorsements(attestation(n) for n in (11, 12, 13)))},
+        {
+            "lock": replace(
+                locked(11, 12, 13),
+                votes=endorsements(vote(n, digest("roster"), stage=Stage.DECIDE) for n in (11, 12, 13)),
+            )
+        },
+    ],
+    ids=["roster", "attempt", "revision", "attestations", "stage"],
+)
+def test_a_lock_of_votes_for_something_else_is_refused(changes: dict[str, Any]) -> None:
+    made = sign(replace(LOCKED_OUT, **changes), key(11))
+    book = Ledger(SIGNED_ROUND)
+    with pytest.raises(ForgedError, match="proves nothing"):
+        book.accept(made, DURING_ROSTER)
+    assert list(book) == []
+
+
+@pytest.mark.must("LED-18")
+def test_a_lock_without_a_quorum_is_refused() -> None:
+    for stewards in ((11, 12), (11, 12, 99)):
+        with pytest.raises(RuleError) as caught:
+            Ledger(SIGNED_ROUND).accept(sign(timeout(locked(*stewards)), key(11)), DURING_ROSTER)
+        assert caught.value.rule is Rule.QUORUM
+
+
+@pytest.mark.must("LED-17", "LED-19")
+@pytest.mark.parametrize("first", ["lock", "lie"])
+def test_a_double_vote_convicts_and_still_counts_inside_the_lock_that_contains_it(first: str) -> None:
+    lie = vote(12, digest("another"))
+    book = Ledger(SIGNED_ROUND)
+    for signed in (ALL["timeout"], lie) if first == "lock" else (lie, ALL["timeout"]):
+        book.accept(signed, DURING_ROSTER)
+    assert [proof.liar for proof in book.equivocations] == [key(12).public]
+    assert {said.record.author for said in book.records(Vote)} == set(points((11, 13)))
+    (held,) = book.records(Timeout)
+    assert len(locking_votes(held.record, SIGNED_ROUND)) == 3
+
+
+@pytest.mark.must("REC-7", "REC-21")
+def test_a_lock_of_the_largest_quorum_fits_into_a_record() -> None:
+    everybody = points(tuple(range(1, MAX_STEWARDS + 1)))
+    votes = tuple(Endorsement(author=author, signature=bytes(72)) for author in everybody)
+    large = timeout(replace(locked(11, 12, 13), votes=votes))
+    assert isinstance(Record.parse(large.payload_type, large.payload()), Timeout)

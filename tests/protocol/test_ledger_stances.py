@@ -52,6 +52,7 @@ LIES = {
     "vote": again("vote", roster=digest("another")),
     "timeout": again("timeout", lock=None),
     "attestation": attestation(11, digest("another root")),
+    "attestation of another recipe": again("attestation", recipe=digest("another")),
     "result": again("result", manifest=digest("another manifest")),
     "revision": sign(replace(revision(11, 11, 12, 13).record, manifest=digest("another")), key(11)),
 }
@@ -61,7 +62,7 @@ LIES = {
 @pytest.mark.parametrize("name", sorted(LIES))
 def test_two_statements_that_exclude_each_other_convict_their_author_and_neither_counts(name: str) -> None:
     book = Ledger(SIGNED_ROUND)
-    first = revision(11, 11, 12, 13) if name == "revision" else ALL[name]
+    first = revision(11, 11, 12, 13) if name == "revision" else ALL[name.split()[0]]
     assert book.accept(first, DURING_ROSTER).new
     accepted = book.accept(LIES[name], DURING_ROSTER)
     assert not accepted.new
@@ -73,6 +74,7 @@ def test_two_statements_that_exclude_each_other_convict_their_author_and_neither
 
 HONEST = {
     "another attempt": again("vote", attempt=1),
+    "another revision of the vote": again("vote", revision=1, roster=digest("another")),
     "another stage": again("vote", stage=Stage.DECIDE),
     "another steward": vote(12, digest("another")),
     "another kind": ALL["ballot"],
@@ -133,7 +135,7 @@ def test_endorsements_inside_two_results_convict_who_signed_both() -> None:
 @pytest.mark.must("LED-22", "LED-23")
 @pytest.mark.parametrize("name", sorted(LIES))
 def test_a_proof_convinces_somebody_who_has_nothing_but_its_bytes(name: str) -> None:
-    first = revision(11, 11, 12, 13) if name == "revision" else ALL[name]
+    first = revision(11, 11, 12, 13) if name == "revision" else ALL[name.split()[0]]
     assert isinstance(first.record, RoundRecord)
     proof = Equivocation.of(LIES[name], Signed(first.record, first.envelope))
     heard = Equivocation.parse(proof.encode())
@@ -160,4 +162,40 @@ def test_the_largest_proof_fits_its_limit() -> None:
 
 
 def test_the_kinds_of_agreement_are_all_tried_here() -> None:
-    assert {type(ALL[name].record) for name in LIES} >= {Ballot, Proposal, Vote, Timeout, Result, Revision}
+    assert {type(ALL[name.split()[0]].record) for name in LIES} >= {Ballot, Proposal, Vote, Timeout, Result, Revision}
+
+
+def naming(ballot: Signed[RoundRecord]) -> Signed[Proposal]:
+    record = ALL["proposal"].record
+    assert isinstance(record, Proposal)
+    return sign(replace(record, ballots=(ballot.id,), author=key(12).public.point), key(12))
+
+
+@pytest.mark.must("LED-16", "LED-17")
+@pytest.mark.parametrize("proposal_first", [True, False])
+def test_what_a_proposal_names_can_be_found_whatever_its_author_signs_later(proposal_first: bool) -> None:
+    lies = sorted((again("ballot", count=count) for count in range(5)), key=lambda signed: signed.id)
+    named = lies[-1]
+    proposal = naming(named)
+    book = Ledger(SIGNED_ROUND)
+    for signed in (proposal, named) if proposal_first else (named, proposal):
+        assert book.accept(signed, DURING_ROSTER).new
+    for lie in lies[:-1]:
+        assert not book.accept(lie, DURING_ROSTER).new
+    assert book.find(named.id) == named
+    assert named.id not in book
+    assert book.find(lies[2].id) is None
+    assert [(p.first.id, p.second.id) for p in book.equivocations] == [(lies[0].id, lies[1].id)]
+    assert book.find(proposal.id) == proposal
+
+
+@pytest.mark.must("LED-16")
+def test_what_was_let_go_is_taken_again_once_a_proposal_names_it() -> None:
+    lies = sorted((again("ballot", count=count) for count in range(3)), key=lambda signed: signed.id)
+    proposal = naming(lies[2])
+    book = Ledger(SIGNED_ROUND)
+    for signed in (*lies, proposal):
+        book.accept(signed, DURING_ROSTER)
+    assert book.find(lies[2].id) is None
+    assert book.accept(lies[2], DURING_ROSTER).equivocations == ()
+    assert book.find(lies[2].id) == lies[2]

@@ -24,6 +24,15 @@ def test_a_revision_follows_a_result_and_another_revision_follows_it() -> None:
 
 
 @pytest.mark.must("LED-24")
+def test_a_revision_that_removes_nothing_corrects_the_merge_of_the_same_roster() -> None:
+    corrected = replace(NEXT, roster=BEFORE.id, removed=(), reason="the merge was wrong")
+    assert b"removed" not in corrected.payload()
+    check_succession(corrected, FIRST, BEFORE, BEFORE)
+    with pytest.raises(RuleError, match="without what it removes"):
+        check_succession(replace(corrected, roster=AFTER.id), FIRST, BEFORE, AFTER)
+
+
+@pytest.mark.must("LED-24")
 @pytest.mark.parametrize(
     ("made", "after", "says"),
     [

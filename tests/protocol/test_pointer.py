@@ -24,6 +24,7 @@ from protocol.pointer import (
     Kind,
     Pointer,
 )
+from protocol.records import REGISTRY
 from protocol.swarm.locations import LEVELS, SHARED_LEVELS, children, location, locations_of, prefix_of
 from tests.fuzz.fuzz_pointer import one
 from tests.protocol.hostile.make_pointer import FOLDER, body, faults, signed
@@ -53,7 +54,7 @@ ANSWERS: dict[str, type[PeerError]] = {
     "version-2": TooNewError,
     "json": TooNewError,
     "kind-0": TooNewError,
-    "kind-13": TooNewError,
+    "kind-14": TooNewError,
 }
 
 
@@ -139,6 +140,10 @@ def test_a_pointer_leads_to_anything_that_an_envelope_can_be() -> None:
     assert MAX_RECORD_BYTES == MAX_ENVELOPE_BYTES
     assert pointer(size=MAX_RECORD_BYTES).size == MAX_RECORD_BYTES
     assert pointer(kind=Kind.LOG, size=MAX_LOG_BYTES).size == MAX_LOG_BYTES
+
+
+def test_every_kind_of_record_can_be_pointed_to_and_nothing_else_but_the_log() -> None:
+    assert {kind.name.lower() for kind in Kind} - {"log"} == set(REGISTRY)
 
 
 @given(data=st.binary(max_size=300))

@@ -61,17 +61,19 @@ def _records() -> dict[str, Plain]:
     hidden = {"digest": commitment_digest(here["round"], offer)}
     taken_back = {"contribution": offer, "reason": "licence unclear"}
     refused = {"contribution": offer, "fault": "values", "reason": "tensor lm_head.weight has a NaN"}
-    ballot = {"attempt": 0, "count": 2, "roster": digest("roster")}
+    ballot = {"revision": 0, "attempt": 0, "count": 2, "roster": digest("roster")}
     made["commitment"] = _described("commitment", CONTRIBUTOR, here | hidden)
     made["withdrawal"] = _described("withdrawal", CONTRIBUTOR, here | taken_back)
     made["refusal"] = _described("refusal", 11, here | refused)
     made["ballot"] = _described("ballot", 11, here | ballot)
     ids = sorted(digest(name) for name in "abc")
-    proposal = {"attempt": 1, "roster": digest("roster"), "ballots": [made["ballot"]["id"]], "timeouts": ids}
-    lock = {"attempt": 0, "roster": digest("roster"), "votes": ids}
+    proposal = {"revision": 0, "attempt": 1, "roster": digest("roster")}
+    proposal |= {"ballots": [made["ballot"]["id"]], "timeouts": ids}
+    votes = _endorsed("vote", _vote(here["round"], "roster"), (11, 12, 13))
+    lock = {"attempt": 0, "roster": digest("roster"), "votes": votes}
     made["proposal"] = _described("proposal", 11, here | proposal)
     made["vote"] = _described("vote", 11, _vote(here["round"], "roster"))
-    made["timeout"] = _described("timeout", 11, here | {"attempt": 1, "lock": lock})
+    made["timeout"] = _described("timeout", 11, here | {"revision": 0, "attempt": 1, "lock": lock})
     made["attestation"] = _described("attestation", 11, here | _merged("merged", 0))
     made["result"] = _described("result", 11, _outcome(here["round"], "merged", 0, (11, 12, 13)))
     revision = _outcome(here["round"], "revised", 1, STEWARDS) | {
@@ -141,27 +143,32 @@ def _distributions() -> Plain:
 
 
 def _vote(round_id: str, roster: str) -> Plain:
-    return {"round": round_id, "attempt": 0, "stage": "lock", "roster": digest(roster)}
+    return {"round": round_id, "revision": 0, "attempt": 0, "stage": "lock", "roster": digest(roster)}
 
 
 def _merged(root: str, revision: int) -> Plain:
-    return {"revision": revision, "roster": digest("roster"), "root": digest(root)}
+    recipe = digest("locked recipe")
+    return {"revision": revision, "roster": digest("roster"), "root": digest(root), "recipe": recipe}
 
 
 def _outcome(round_id: str, root: str, revision: int, stewards: tuple[int, ...]) -> Plain:
     said = {"round": round_id} | _merged(root, revision)
-    signatures = {n: _described("attestation", n, said)["signature"] for n in stewards}
     return {
         "round": round_id,
         "roster": digest("roster"),
         "root": digest(root),
         "manifest": digest(f"{root} manifest"),
         "recipe": {"blob": digest("locked recipe")},
-        "endorsements": sorted(
-            ({"author": public(n), "signature": signature} for n, signature in signatures.items()),
-            key=lambda one: str(one["author"]),
-        ),
+        "endorsements": _endorsed("attestation", said, stewards),
     }
+
+
+def _endorsed(kind: str, said: Plain, stewards: tuple[int, ...]) -> list[Plain]:
+    signatures = {n: _described(kind, n, said)["signature"] for n in stewards}
+    return sorted(
+        ({"author": public(n), "signature": signature} for n, signature in signatures.items()),
+        key=lambda one: str(one["author"]),
+    )
 
 
 def _described(kind: str, author: int, said: Plain) -> Plain:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from protocol.envelope import MAX_ENVELOPE_BYTES, MAX_PAYLOAD_BYTES, MAX_SIGNATURES, MAX_TYPE_BYTES, pae
+from protocol.envelope import MAX_ENVELOPE_BYTES, MAX_PAYLOAD_BYTES, MAX_TYPE_BYTES, pae
 from tests.protocol.keys import key
 
 FOLDER = Path(__file__).with_name("envelope")
@@ -88,9 +88,9 @@ def faults() -> dict[str, bytes]:
         "signatures-missing": envelope(signatures=...),
         "signatures-an-object": envelope(signatures=signature(1)),
         "signatures-none": envelope(signatures=[]),
-        "signatures-too-many": envelope(signatures=[signature(n) for n in range(1, MAX_SIGNATURES + 2)]),
-        "signatures-of-one-key-twice": envelope(signatures=[signature(1), signature(1)]),
-        "signatures-of-one-key-in-two-forms": envelope(signatures=[signature(1), other_s()]),
+        "signatures-two": envelope(signatures=[signature(1), signature(2)]),
+        "signatures-thirty-three": envelope(signatures=[signature(n) for n in range(1, 34)]),
+        "signatures-of-one-key-twice": envelope(signatures=[signature(1), other_s()]),
         "signature-null": envelope(signatures=[None]),
         "signature-with-more": resigned(cert="x"),
         "key-missing": resigned(keyid=...),

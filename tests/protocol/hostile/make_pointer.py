@@ -60,7 +60,7 @@ def faults() -> dict[str, bytes]:
         "expiration-beyond": signed(body(expiration=MAX_EXPIRATION + 1)),
         "json": b'{"kind":3}',
         "kind-0": signed(body(kind=0)),
-        "kind-13": signed(body(kind=13)),
+        "kind-14": signed(body(kind=14)),
         "log-too-large": signed(body(kind=12, size=MAX_LOG_BYTES + 1)),
         "record-too-large": signed(body(size=MAX_RECORD_BYTES + 1)),
         "signature-another-length": body() + b"\x30\x81" + good[len(body()) + 1 :],

@@ -168,11 +168,9 @@ def _forms() -> dict[str, Fault]:
         ),
         "location-without-a-revision": changed("round", "base.locations.0", "hf://umm/base", "round.base.locations[0]"),
         "list-in-descending-order": changed(
-            "timeout", "lock.votes", sorted(TWO, reverse=True), "not in ascending order"
+            "proposal", "timeouts", sorted(TWO, reverse=True), "not in ascending order"
         ),
-        "list-with-a-repetition": changed(
-            "timeout", "lock.votes", TWO[:1] * 2, "timeout.lock.votes[1] repeats a value"
-        ),
+        "list-with-a-repetition": changed("proposal", "timeouts", TWO[:1] * 2, "proposal.timeouts[1] repeats a value"),
         "list-too-long": changed("proposal", "ballots", [f"{n:064x}" for n in range(32)], "lists 32 values; 1 to 31"),
         "list-an-object": changed("round", "kinds", {"delta": 1}, "round.kinds must be a list"),
         "list-of-numbers": changed("round", "stewards", [1], "round.stewards[0] must be text"),
@@ -210,6 +208,7 @@ def _rounds() -> dict[str, Fault]:
 
 def _others() -> dict[str, Fault]:
     endorsements = document("result")["endorsements"]
+    votes = document("timeout")["lock"]["votes"]
     text = {"text": "é" * 6000}
     crowd = [f"https://{'h' * 480}/{n}" for n in range(8)]
     whole = document("result") | {"recipe": text, "locations": crowd}
@@ -226,6 +225,11 @@ def _others() -> dict[str, Fault]:
         "proposal-without-its-timeouts": changed("proposal", "timeouts", ..., "carries timeouts if and only if"),
         "proposal-with-timeouts-of-nothing": changed("proposal", "attempt", 0, "carries timeouts if and only if"),
         "timeout-with-a-lock-from-the-future": changed("timeout", "lock.attempt", 2, "timeout.lock is of attempt 2"),
+        "timeout-locked-by-nobody": changed("timeout", "lock.votes", [], "timeout.lock.votes lists 0 values"),
+        "timeout-locked-by-one-twice": changed(
+            "timeout", "lock.votes", votes[:1] * 3, "lock.votes are not in ascending"
+        ),
+        "timeout-locked-out-of-order": changed("timeout", "lock.votes", votes[::-1], "lock.votes are not in ascending"),
         "result-without-endorsements": changed("result", "endorsements", [], "result.endorsements lists 0 values"),
         "result-endorsed-by-one-twice": changed(
             "result", "endorsements", endorsements[:1] * 3, "endorsements are not in ascending order"
@@ -237,6 +241,9 @@ def _others() -> dict[str, Fault]:
             "result", "endorsements.0.signature", "30", "endorsements[0].signature"
         ),
         "result-too-large": spelled("result", canonical(whole), "at most 16384", TooLargeError),
+        "attestation-without-a-recipe": changed("attestation", "recipe", ..., "attestation lacks the field recipe"),
+        "vote-without-a-revision": changed("vote", "revision", ..., "vote lacks the field revision"),
+        "vote-of-revision-1000": changed("vote", "revision", 1000, "vote.revision is 1000; 0 to 999 are allowed"),
         "revision-0": changed("revision", "revision", 0, "revision.revision is 0"),
         "revision-of-nothing": changed("revision", "removed", [], "revision.removed lists 0 values"),
     }

@@ -155,9 +155,8 @@ def claims() -> dict[str, Fault]:
 
 def _malleated(claim: Envelope) -> bytes:
     """The claim with the other signature that anybody can write from the first."""
-    (signature,) = claim.signatures
-    r, s = decode_dss_signature(signature.sig)
-    return claim.encode().replace(_code(signature.sig).encode(), _code(encode_dss_signature(r, ORDER - s)).encode())
+    r, s = decode_dss_signature(claim.sig)
+    return claim.encode().replace(_code(claim.sig).encode(), _code(encode_dss_signature(r, ORDER - s)).encode())
 
 
 def _outer(change: Callable[[Json], object]) -> bytes:

@@ -78,6 +78,7 @@ ROUND = Round(
     schedule=SCHEDULE,
     admission=ADMISSION,
 )
+LOCKED = Recipe(blob=digest("locked recipe"))
 SIGNED_ROUND = sign(ROUND, key(CONVENER))
 
 DURING_COMMIT = START + 60.0
@@ -117,9 +118,20 @@ def withdrawal(offer: Signed[Contribution], author: int, reason: str | None = No
     return sign(made, key(author))
 
 
-def vote(steward: int, roster: bytes, attempt: int = 0, stage: Stage = Stage.LOCK) -> Signed[Vote]:
-    made = Vote(author=key(steward).public.point, round=SIGNED_ROUND.id, attempt=attempt, stage=stage, roster=roster)
+def vote(steward: int, roster: bytes, attempt: int = 0, stage: Stage = Stage.LOCK, revision: int = 0) -> Signed[Vote]:
+    made = Vote(
+        author=key(steward).public.point,
+        round=SIGNED_ROUND.id,
+        revision=revision,
+        attempt=attempt,
+        stage=stage,
+        roster=roster,
+    )
     return sign(made, key(steward))
+
+
+def locked(*stewards: int, roster: bytes = digest("roster")) -> Lock:
+    return Lock(attempt=0, roster=roster, votes=endorsements(vote(steward, roster) for steward in stewards))
 
 
 def attestation(steward: int, root: bytes = digest("merged"), revision: int = 0) -> Signed[Attestation]:
@@ -129,6 +141,7 @@ def attestation(steward: int, root: bytes = digest("merged"), revision: int = 0)
         revision=revision,
         roster=digest("roster"),
         root=root,
+        recipe=LOCKED.digest,
     )
     return sign(made, key(steward))
 
@@ -140,8 +153,8 @@ def result(author: int, *stewards: int, root: bytes = digest("merged")) -> Signe
         roster=digest("roster"),
         root=root,
         manifest=digest("merged manifest"),
-        recipe=Recipe(blob=digest("locked recipe")),
-        endorsements=endorsements(tuple(attestation(steward, root) for steward in stewards)),
+        recipe=LOCKED,
+        endorsements=endorsements(attestation(steward, root) for steward in stewards),
     )
     return sign(made, key(author))
 
@@ -157,8 +170,8 @@ def revision(author: int, *stewards: int) -> Signed[Revision]:
         roster=digest("roster"),
         root=digest("revised"),
         manifest=digest("revised manifest"),
-        recipe=Recipe(blob=digest("locked recipe")),
-        endorsements=endorsements(tuple(attestation(s, digest("revised"), revision=1) for s in stewards)),
+        recipe=LOCKED,
+        endorsements=endorsements(attestation(s, digest("revised"), revision=1) for s in stewards),
     )
     return sign(made, key(author))
 
@@ -179,12 +192,20 @@ DISTRIBUTIONS = contribution(
     22, "distributions", kind=Kind.DISTRIBUTIONS, base=None, norm=None, prompts=digest("prompts")
 )
 REFUSAL = _of_a_steward(Refusal, contribution=OFFER.id, fault=Fault.VALUES, reason="tensor lm_head.weight has a NaN")
-BALLOT = _of_a_steward(Ballot, attempt=0, roster=digest("roster"), count=2)
+BALLOT = _of_a_steward(Ballot, revision=0, attempt=0, roster=digest("roster"), count=2)
 PROPOSAL = _of_a_steward(
-    Proposal, attempt=1, roster=digest("roster"), ballots=(BALLOT.id,), timeouts=tuple(sorted(digest(n) for n in "abc"))
+    Proposal,
+    revision=0,
+    attempt=1,
+    roster=digest("roster"),
+    ballots=(BALLOT.id,),
+    timeouts=tuple(sorted(digest(n) for n in "abc")),
 )
 TIMEOUT = _of_a_steward(
-    Timeout, attempt=1, lock=Lock(attempt=0, roster=digest("roster"), votes=tuple(sorted(digest(n) for n in "abc")))
+    Timeout,
+    revision=0,
+    attempt=1,
+    lock=locked(11, 12, 13),
 )
 
 ALL: dict[str, Signed[Record]] = {

@@ -58,13 +58,6 @@ def test_a_record_signed_by_another_key_than_its_author_is_forged() -> None:
         open_record(stolen)
 
 
-@pytest.mark.must("REC-6")
-def test_a_record_with_a_second_signature_is_refused() -> None:
-    double = Envelope.sign(ALL["vote"].record.payload_type, ALL["vote"].record.payload(), key(11), key(12))
-    with pytest.raises(MalformedError, match="this one has 2"):
-        open_record(double)
-
-
 def test_a_record_is_not_taken_for_another_kind() -> None:
     assert open_record(ALL["vote"].envelope, Vote) == ALL["vote"]
     with pytest.raises(MalformedError, match="a vote where a ballot is expected"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.envelope import Envelope, Signature
+from protocol.envelope import Envelope
 from protocol.identity import PublicKey
 from protocol.ledger import Equivocation
 from protocol.records import REGISTRY, Contribution, Record, Roster, Signed, open_record
@@ -18,8 +18,9 @@ NAMES = sorted(VECTORS["records"])
 
 def described(name: str) -> Signed[Record]:
     golden = VECTORS["records"][name]
-    signature = Signature(PublicKey.from_point(bytes.fromhex(golden["author"])), bytes.fromhex(golden["signature"]))
-    return open_record(Envelope(golden["payload_type"], golden["payload"].encode(), (signature,)))
+    public = PublicKey.from_point(bytes.fromhex(golden["author"]))
+    signature = bytes.fromhex(golden["signature"])
+    return open_record(Envelope(golden["payload_type"], golden["payload"].encode(), public, signature))
 
 
 def test_the_file_is_what_its_generator_makes() -> None:
