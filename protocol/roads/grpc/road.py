@@ -25,10 +25,9 @@ from protocol.exchange.interface import CONNECT_SECONDS, STALL_SECONDS
 from protocol.exchange.pieces import Assembly, ListAssembly
 from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
 from protocol.identity import Key, PublicKey
-from protocol.identity.certificate import TLS_NAME
 from protocol.roads.grpc import messages
 from protocol.roads.grpc.address import Address
-from protocol.roads.grpc.certificate import Credentials, credentials, node_key
+from protocol.roads.grpc.certificate import TLS_NAME, Credentials, credentials, node_key
 from protocol.roads.grpc.status import error_of
 
 OPTIONS = (
