@@ -12,7 +12,8 @@ Rules for every road:
 3. A stream that ends is not a stream that is complete: what is missing from an answer was not sent.
 4. When nothing arrives for ``STALL_SECONDS``, the call ends with :class:`UnavailableError`. A call never hangs.
 5. A peer that has no capacity says so: :class:`BusyError`, with the seconds to wait.
-6. Errors are those of ``protocol.errors`` only.
+6. Errors are those of ``protocol.errors`` only. Who is to blame is decided once for all roads (``answers``): a peer
+   that refuses, or whose answer ends short, is unavailable, not a liar.
 """
 
 from collections.abc import AsyncGenerator, Sequence

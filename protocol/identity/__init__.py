@@ -1,7 +1,8 @@
-"""One key for everything a node does: it signs records and checkpoints, names it in the swarm, and is its TLS key.
+"""One key for everything a node does: it signs records and checkpoints, names the node in the swarm, and vouches for
+the key that the node uses in TLS.
 
 `public` what others know of a key · `key` what its owner holds · `names` words for people · `keyfile` on disk and in a
-backup · `libp2p` as p2pd wants it · `certificate` as TLS wants it. `docs/protocol/identity.md` is the specification.
+backup · `libp2p` as p2pd wants it. `docs/protocol/identity.md` is the specification.
 """
 
 from protocol.identity.key import Key

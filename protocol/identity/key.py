@@ -1,4 +1,4 @@
-"""The private half of a node's key: it signs, and can be written where p2pd and TLS read it."""
+"""The private half of a key: it signs, and can be written where p2pd and TLS read it."""
 
 from typing import Self
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
+from protocol import location
 from protocol.errors import MalformedError
 from protocol.identity.public import POINT_BYTES
 from protocol.strict import CONTROL_CHARACTER
@@ -223,14 +224,7 @@ MAX_TIME = 253_402_300_799
 Time: TypeAlias = Annotated[int, Integer(0, MAX_TIME)]
 """Seconds since 1970 in UTC, without leap seconds."""
 
-MAX_LOCATION = 512
-"""Characters."""
-
-LOCATION = Text(
-    MAX_LOCATION,
-    r"https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?|hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+@[A-Za-z0-9._/-]+",
-    "an address https://host/…, http://host/… or hf://owner/name@revision",
-)
+LOCATION = Text(location.MAX_CHARACTERS, location.PATTERN, location.MEANING)
 
 LICENCE = Text(64, r"[A-Za-z0-9][A-Za-z0-9.+-]*", "the identifier of a licence, such as Apache-2.0")
 

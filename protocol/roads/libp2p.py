@@ -16,9 +16,9 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, raise_if_failed, read_pbmsg_safe, write_pbmsg
@@ -27,8 +27,8 @@ from hivemind.utils.multiaddr import Multiaddr
 
 from protocol.blobs.chunks import MAX_BLOB_BYTES, ChunkList
 from protocol.errors import EnvironmentFault, ForgedError, MalformedError, UnavailableError
+from protocol.exchange import answers
 from protocol.exchange.interface import CONNECT_SECONDS, STALL_SECONDS
-from protocol.exchange.pieces import Assembly, ListAssembly
 from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
 from protocol.identity import PublicKey
 from protocol.identity.libp2p import parse_peer_id
@@ -47,6 +47,8 @@ from protocol.roads.libp2p_frames import (
 )
 
 MAX_ADDRESS_CHARACTERS = 512
+
+Item = TypeVar("Item")
 
 _ADDRESS = re.compile(r"(?P<where>(?:/[A-Za-z0-9.:_-]+)*)/p2p/(?P<peer>[1-9A-HJ-NP-Za-km-z]+)")
 
@@ -99,34 +101,17 @@ class Libp2pPeer:
     async def records(self, ids: Sequence[bytes]) -> list[bytes]:
         """See :class:`protocol.exchange.interface.Peer`."""
         request = RecordsRequest(tuple(ids))
-        found: list[bytes] = []
-        async with aclosing(self._ask(request, Say.RECORD)) as answers:
-            async for answer in answers:
-                if len(found) == len(request.ids):
-                    raise MalformedError(f"{self._address} sent more than the {len(request.ids)} records asked for")
-                found.append(answer)
-        return found
+        return await answers.records(self._ask(request, Say.RECORD, bytes), request, self._address)
 
     async def chunk_list(self, blob_id: bytes, limit: int = MAX_BLOB_BYTES) -> ChunkList:
         """See :class:`protocol.exchange.interface.Peer`."""
-        assembly = ListAssembly(limit)
-        async with aclosing(self._ask(ChunkListRequest(blob_id), Say.LIST)) as answers:
-            async for answer in answers:
-                assembly.add(answer)
-        whole = assembly.whole()
-        if whole is None:
-            raise MalformedError(f"{self._address} ended the chunk list of blob {blob_id.hex()} before its end")
-        return ChunkList.parse(whole, blob_id)
+        request = ChunkListRequest(blob_id)
+        return await answers.chunk_list(self._ask(request, Say.LIST, bytes), request, limit, self._address)
 
-    async def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
+    def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
         """See :class:`protocol.exchange.interface.Peer`."""
         request = ChunksRequest(blob_id, tuple(indices))
-        assembly = Assembly(request.indices)
-        async with aclosing(self._ask(request, Say.PIECE)) as answers:
-            async for answer in answers:
-                chunk = assembly.add(read_piece(answer))
-                if chunk is not None:
-                    yield chunk
+        return answers.chunks(self._ask(request, Say.PIECE, read_piece), request)
 
     async def close(self) -> None:
         """See :class:`protocol.exchange.interface.Peer`. The connection itself belongs to p2pd."""
@@ -138,16 +123,19 @@ class Libp2pPeer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _ask(self, request: AnyRequest, kind: Say) -> AsyncGenerator[bytes, None]:
+    async def _ask(self, request: AnyRequest, kind: Say, read: Callable[[bytes], Item]) -> AsyncGenerator[Item, None]:
+        """What the frames of an answer carry."""
         if self._closed:
             raise UnavailableError(f"the connection to {self._address} is closed")
-        return _ask(self._daemon(), self._identity.peer_id, request, kind, self._stall)
+        async with aclosing(_ask(self._daemon(), self._identity.peer_id, request, kind, self._stall)) as payloads:
+            async for payload in payloads:
+                yield read(payload)
 
 
 async def _who(daemon: Callable[[], P2P], peer_id: str, stall: float) -> PublicKey:
     """The key of the node with this peer id, shown by itself."""
-    async with aclosing(_ask(daemon(), peer_id, WhoRequest(), Say.KEY, stall)) as answers:
-        shown = [PublicKey.from_point(answer) async for answer in answers]
+    async with aclosing(_ask(daemon(), peer_id, WhoRequest(), Say.KEY, stall)) as points:
+        shown = [PublicKey.from_point(point) async for point in points]
     if [key.peer_id for key in shown] != [peer_id]:
         raise ForgedError(f"{peer_id} does not show the key that its peer id is of")
     return shown[0]

@@ -50,10 +50,10 @@ from protocol.errors import (
     TooOldError,
     UnavailableError,
 )
+from protocol.exchange.answers import MAX_REASON_CHARACTERS, bearable, refusal
 from protocol.exchange.pieces import PIECE_BYTES, Piece
 from protocol.exchange.requests import MAX_RECORDS_PER_REQUEST, ChunkListRequest, ChunksRequest, RecordsRequest
 from protocol.identity.public import POINT_BYTES
-from protocol.strict import CONTROL_CHARACTER
 
 HANDLER = "umm/exchange"
 """What the streams are called."""
@@ -74,11 +74,6 @@ PIECE_HEAD_BYTES = 2 * INDEX_BYTES
 
 MAX_REQUEST_BYTES = 2 + MAX_RECORDS_PER_REQUEST * DIGEST_BYTES
 """Version, kind and the longest body."""
-
-MAX_REASON_BYTES = 200
-
-LONGEST_RETRY_SECONDS = 3600.0
-"""Nobody is sent away for longer than this, whatever a peer says."""
 
 
 class Ask(IntEnum):
@@ -113,7 +108,7 @@ LENGTHS = {
     Say.END: (0, 0),
     Say.BUSY: (INDEX_BYTES, INDEX_BYTES),
     Say.ABSENT: (0, 0),
-    Say.REFUSED: (0, MAX_REASON_BYTES),
+    Say.REFUSED: (0, MAX_REASON_CHARACTERS),
     Say.TOO_OLD: (1, 1),
     Say.TOO_NEW: (1, 1),
 }
@@ -189,15 +184,15 @@ def write_error(error: PeerError) -> bytes:
     """The frame that ends an answer because of an error."""
     match error:
         case BusyError():
-            milliseconds = min(max(error.retry_after, 0.0), LONGEST_RETRY_SECONDS) * 1000
-            return write_frame(Say.BUSY, _number(round(milliseconds)))
+            milliseconds = round(bearable(error.retry_after) * 1000)
+            return write_frame(Say.BUSY, _number(milliseconds))
         case UnavailableError():
             return write_frame(Say.ABSENT)
         case TooOldError():
             return write_frame(Say.TOO_OLD, bytes([VERSION]))
         case TooNewError():
             return write_frame(Say.TOO_NEW, bytes([VERSION]))
-    return write_frame(Say.REFUSED, str(error).encode("ascii", "replace")[:MAX_REASON_BYTES])
+    return write_frame(Say.REFUSED, str(error).encode("ascii", "replace")[:MAX_REASON_CHARACTERS])
 
 
 def read_head(head: bytes) -> tuple[Say, int]:
@@ -225,13 +220,12 @@ def read_error(kind: Say, payload: bytes, where: str) -> PeerError | None:
         case Say.END:
             return None
         case Say.BUSY:
-            seconds = min(int.from_bytes(payload, "little") / 1000, LONGEST_RETRY_SECONDS)
+            seconds = bearable(int.from_bytes(payload, "little") / 1000)
             return BusyError(f"{where} is busy; ask again in {seconds:g} s", seconds)
         case Say.ABSENT:
             return UnavailableError(f"{where} does not have it")
         case Say.REFUSED:
-            said = CONTROL_CHARACTER.sub("?", payload.decode("ascii", "replace"))
-            return MalformedError(f"{where} refuses the request: {said}")
+            return refusal(where, payload.decode("ascii", "replace"))
         case Say.TOO_OLD:
             return TooNewError(f"{where} reads version {payload[0]} and up, this program speaks {VERSION}; update it")
         case Say.TOO_NEW:

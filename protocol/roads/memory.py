@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from protocol.blobs.chunks import MAX_BLOB_BYTES, ChunkList
-from protocol.errors import ForgedError, MalformedError, UnavailableError, UsageError
+from protocol.errors import BusyError, ForgedError, PeerError, UnavailableError, UsageError
+from protocol.exchange import answers
 from protocol.exchange.clock import Clock, within
 from protocol.exchange.interface import STALL_SECONDS
-from protocol.exchange.pieces import Assembly, ListAssembly
 from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
 from protocol.exchange.server import Server
 from protocol.identity import PublicKey
@@ -159,47 +159,41 @@ class MemoryPeer:
     async def records(self, ids: Sequence[bytes]) -> list[bytes]:
         """See :class:`protocol.exchange.interface.Peer`."""
         request = RecordsRequest(tuple(ids))
-        async with aclosing(self._ask(self._host.server.records(self._asking, request))) as answers:
-            return [answer async for answer in answers]
+        found = self._ask(self._host.server.records(self._asking, request))
+        return await answers.records(found, request, self._there)
 
     async def chunk_list(self, blob_id: bytes, limit: int = MAX_BLOB_BYTES) -> ChunkList:
         """See :class:`protocol.exchange.interface.Peer`."""
-        request, assembly = ChunkListRequest(blob_id), ListAssembly(limit)
-        async with aclosing(self._ask(self._host.server.chunk_list(self._asking, request))) as answers:
-            async for part in answers:
-                assembly.add(part)
-        whole = assembly.whole()
-        if whole is None:
-            raise MalformedError(f"{self._there} sent half a chunk list")
-        return ChunkList.parse(whole, blob_id)
+        request = ChunkListRequest(blob_id)
+        parts = self._ask(self._host.server.chunk_list(self._asking, request))
+        return await answers.chunk_list(parts, request, limit, self._there)
 
-    async def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
+    def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
         """See :class:`protocol.exchange.interface.Peer`."""
         request = ChunksRequest(blob_id, tuple(indices))
-        assembly = Assembly(request.indices)
-        async with aclosing(self._ask(self._host.server.chunks(self._asking, request))) as answers:
-            async for piece in answers:
-                chunk = assembly.add(piece)
-                if chunk is not None:
-                    yield chunk
+        return answers.chunks(self._ask(self._host.server.chunks(self._asking, request)), request)
 
     async def close(self) -> None:
         """See :class:`protocol.exchange.interface.Peer`."""
         self._closed = True
 
-    async def _ask(self, answers: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
-        """The answers as they arrive here."""
-        async with aclosing(answers):
+    async def _ask(self, sent: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
+        """What the host sends, as it arrives here."""
+        async with aclosing(sent):
             self._check_open()
             await self._links.carry(self._here, self._there)
             first = True
             while True:
                 try:
-                    answer = await within(self._links.clock, STALL_SECONDS, anext(answers))
+                    answer = await within(self._links.clock, STALL_SECONDS, anext(sent))
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
                     raise UnavailableError(f"{self._there} sent nothing for {STALL_SECONDS:g} s") from None
+                except (BusyError, UnavailableError):
+                    raise
+                except PeerError as error:
+                    raise answers.refusal(self._there, str(error)) from None
                 if first:
                     await self._links.carry(self._there, self._here)
                 elif not self._links.passes(self._there, self._here):

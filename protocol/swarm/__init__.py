@@ -4,7 +4,7 @@
 over hivemind's `P2P` and `DHTProtocol` · `locations` where a pointer lies · `validator` what is let in · `storage`,
 `guard` how much · `kademlia` the hardened protocol · `walk`, `lookup` reading and writing through many nodes ·
 `schedule` when to publish again · `company` finding nodes, and again · `daemon` p2pd and its sockets · `relay` one that
-relays · `light` hivemind without torch. `docs/protocol/swarm.md` is the specification.
+relays. `docs/protocol/swarm.md` is the specification.
 
 Nothing on the way to `interface`, `config` and `memory` imports hivemind.
 """

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht.protocol import ValidationError
 from hivemind.p2p import P2PDaemonError, PeerID

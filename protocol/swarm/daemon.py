@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 import hivemind.hivemind_cli
 from hivemind.p2p import P2P

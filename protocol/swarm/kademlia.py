@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht import protocol as upstream
 from hivemind.dht.routing import DHTID

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht.routing import DHTID
 from hivemind.p2p import PeerID

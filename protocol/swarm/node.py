@@ -19,7 +19,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Self
 
-from protocol.swarm import light, relay  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht.routing import DHTID
 from hivemind.p2p import P2P, P2PDaemonError
@@ -27,6 +27,7 @@ from hivemind.p2p import P2P, P2PDaemonError
 from protocol.errors import EnvironmentFault, UsageError
 from protocol.identity import PublicKey
 from protocol.pointer import Kind, Pointer
+from protocol.swarm import relay
 from protocol.swarm.company import DIAL_SECONDS, greet_all, has_company, neighbours
 from protocol.swarm.config import Config
 from protocol.swarm.daemon import START_SECONDS, Daemon

@@ -8,7 +8,7 @@ reservation. So we make one from a p2pd that lives for a moment, and start again
 
 import asyncio
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.p2p import P2PDaemonError
 from hivemind.utils.multiaddr import Multiaddr

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht.validation import DHTRecord, RecordValidatorBase
 

@@ -1,10 +1,9 @@
-"""Keys, certificates and peer ids as strangers send them."""
+"""Keys and peer ids as strangers send them."""
 
 from contextlib import suppress
 
 from protocol.errors import PeerError
 from protocol.identity import PublicKey
-from protocol.identity.certificate import public_key_of
 from protocol.identity.libp2p import parse_peer_id, peer_id_of
 
 
@@ -14,8 +13,6 @@ def one(data: bytes) -> None:
         assert PublicKey.from_point(data).point == data
     with suppress(PeerError):
         assert PublicKey.from_der(data).der == data
-    with suppress(PeerError):
-        assert public_key_of(data).der in data
     text = data.decode("latin-1")
     with suppress(PeerError):
         assert peer_id_of(parse_peer_id(text)) == text

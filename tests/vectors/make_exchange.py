@@ -91,8 +91,8 @@ def spki(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def certificate(tls: ec.EllipticCurvePrivateKey, proof: bytes) -> bytes:
-    """A certificate of the open issuer, DER."""
+def certificate(tls: ec.EllipticCurvePrivateKey, proof: bytes | None) -> bytes:
+    """A certificate of the open issuer, DER; without a voucher if there is no proof."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(name("umm-node"))
@@ -103,8 +103,9 @@ def certificate(tls: ec.EllipticCurvePrivateKey, proof: bytes) -> bytes:
         .not_valid_after(datetime(2049, 1, 1, tzinfo=UTC))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("umm-node")]), critical=False)
-        .add_extension(x509.UnrecognizedExtension(VOUCHER, proof), critical=False)
     )
+    if proof is not None:
+        builder = builder.add_extension(x509.UnrecognizedExtension(VOUCHER, proof), critical=False)
     return builder.sign(private(ISSUER), SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
 
 

@@ -1,23 +1,19 @@
-"""Golden names, files, signatures and certificates of keys, computed without the code of ``protocol``.
+"""Golden names, files and signatures of keys, computed without the code of ``protocol``.
 
 The first key and its signatures over ``sample`` and ``test`` are those of RFC 6979, A.2.5.
 """
 
 import hashlib
-from datetime import UTC, datetime, timedelta
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from protocol.identity.names import ADJECTIVES, ANIMALS
 
 SCALARS = [0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721, 1, 2, 3, 2**200 + 5]
 DATA = [b"sample", b"test", b"", b"\x00\xff" * 40]
 DOMAIN = b"umm/example/1"
-NOW = 1_800_000_000
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -27,7 +23,6 @@ def vectors() -> dict[str, object]:
         "adjectives": list(ADJECTIVES),
         "animals": list(ANIMALS),
         "domain": DOMAIN.hex(),
-        "now": NOW,
         "keys": [described(scalar) for scalar in SCALARS],
     }
 
@@ -49,25 +44,11 @@ def described(scalar: int) -> dict[str, object]:
         "peer_id": peer_id,
         "name": name(identity),
         "identity_file": (bytes.fromhex("08031279") + sec1).hex(),
-        "certificate": certificate(private, peer_id, identity).hex(),
         "signatures": [
             {"data": data.hex(), "raw": signature(private, data), "in_domain": signature(private, framed(data))}
             for data in DATA
         ],
     }
-
-
-def certificate(private: ec.EllipticCurvePrivateKey, peer_id: str, identity: bytes) -> bytes:
-    """The DER of the certificate made at ``NOW``."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, peer_id)])
-    now = datetime.fromtimestamp(NOW, UTC)
-    builder = x509.CertificateBuilder(
-        subject, subject, private.public_key(), int.from_bytes(b"\x01" + identity[:19], "big")
-    )
-    builder = builder.not_valid_before(now - timedelta(days=30)).not_valid_after(now + timedelta(days=3650))
-    builder = builder.add_extension(x509.BasicConstraints(False, None), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("umm-node")]), critical=False)
-    return builder.sign(private, SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
 
 
 def name(identity: bytes) -> str:

@@ -27,7 +27,6 @@ from cryptography.x509.oid import NameOID
 
 from protocol.errors import MalformedError, TooLargeError
 from protocol.identity import Key, PublicKey
-from protocol.identity.certificate import MAX_CERTIFICATE_BYTES, TLS_NAME, VALID_AFTER, VALID_BEFORE
 from protocol.identity.public import MAX_SIGNATURE_BYTES, POINT_BYTES
 
 DOMAIN = b"umm/tls/1"
@@ -38,6 +37,15 @@ VOUCHER = x509.ObjectIdentifier("2.25.232783074531934093287686731256613392657")
 ISSUER_NAME = "umm open issuer"
 ISSUER_KEY = 1
 
+TLS_NAME = "umm-node"
+"""The one host name in every certificate, for TLS libraries that insist on comparing one."""
+
+VALID_BEFORE = timedelta(days=30)
+VALID_AFTER = timedelta(days=3650)
+"""Dates matter only to TLS libraries, so they are wide enough for clocks that are wrong."""
+
+MAX_CERTIFICATE_BYTES = 2048
+"""Ours have about 540."""
 
 UNREADABLE = (
     ValueError, TypeError, Warning, UnsupportedAlgorithm,

@@ -5,7 +5,6 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.errors import MalformedError, TooLargeError
 from protocol.exchange.pieces import PIECE_BYTES, Piece
 from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
@@ -64,11 +63,8 @@ def write_record(envelope: bytes) -> bytes:
 
 
 def read_record(data: bytes) -> bytes:
-    """The envelope in these bytes."""
-    envelope = _parse(wire.Record, data, MAX_ANSWER_BYTES).envelope
-    if not 0 < len(envelope) <= MAX_ENVELOPE_BYTES:
-        raise MalformedError(f"a record of {len(envelope)} bytes; it has 1 to {MAX_ENVELOPE_BYTES}")
-    return envelope
+    """The envelope in these bytes; whether it may be as large as it is, ``exchange.answers`` says."""
+    return _parse(wire.Record, data, MAX_ANSWER_BYTES).envelope
 
 
 def write_chunk_list_part(data: bytes) -> bytes:

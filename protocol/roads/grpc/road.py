@@ -11,24 +11,22 @@ Rules:
 import asyncio
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 import grpc.aio
 
 from protocol.blobs.chunks import MAX_BLOB_BYTES, ChunkList
-from protocol.errors import ForgedError, MalformedError, PeerError, UnavailableError
+from protocol.errors import ForgedError, PeerError, UnavailableError
+from protocol.exchange import answers
 from protocol.exchange.interface import CONNECT_SECONDS, STALL_SECONDS
-from protocol.exchange.pieces import Assembly, ListAssembly
 from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
 from protocol.identity import Key, PublicKey
-from protocol.identity.certificate import TLS_NAME
 from protocol.roads.grpc import messages
 from protocol.roads.grpc.address import Address
-from protocol.roads.grpc.certificate import Credentials, credentials, node_key
+from protocol.roads.grpc.certificate import TLS_NAME, Credentials, credentials, node_key
 from protocol.roads.grpc.status import error_of
 
 OPTIONS = (
@@ -44,6 +42,9 @@ OPTIONS = (
     ("grpc.per_message_decompression", 0),
     ("grpc.min_reconnect_backoff_ms", 1000),
 )
+
+
+Item = TypeVar("Item")
 
 
 class GrpcRoad:
@@ -96,35 +97,20 @@ class GrpcPeer:
     async def records(self, ids: Sequence[bytes]) -> list[bytes]:
         """See :class:`protocol.exchange.interface.Peer`."""
         request = RecordsRequest(tuple(ids))
-        found: list[bytes] = []
-        async with aclosing(self._ask("Records", messages.write_records_request(request))) as answers:
-            async for answer in answers:
-                if len(found) == len(request.ids):
-                    raise MalformedError(f"{self._address} sent more than the {len(request.ids)} records asked for")
-                found.append(messages.read_record(answer))
-        return found
+        found = self._ask("Records", messages.write_records_request(request), messages.read_record)
+        return await answers.records(found, request, self.address)
 
     async def chunk_list(self, blob_id: bytes, limit: int = MAX_BLOB_BYTES) -> ChunkList:
         """See :class:`protocol.exchange.interface.Peer`."""
-        data = messages.write_chunk_list_request(ChunkListRequest(blob_id))
-        assembly = ListAssembly(limit)
-        async with aclosing(self._ask("ChunkList", data)) as answers:
-            async for answer in answers:
-                assembly.add(messages.read_chunk_list_part(answer))
-        whole = assembly.whole()
-        if whole is None:
-            raise UnavailableError(f"{self._address} ended the chunk list of blob {blob_id.hex()} before its end")
-        return ChunkList.parse(whole, blob_id)
+        request = ChunkListRequest(blob_id)
+        parts = self._ask("ChunkList", messages.write_chunk_list_request(request), messages.read_chunk_list_part)
+        return await answers.chunk_list(parts, request, limit, self.address)
 
-    async def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
+    def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
         """See :class:`protocol.exchange.interface.Peer`."""
         request = ChunksRequest(blob_id, tuple(indices))
-        assembly = Assembly(request.indices)
-        async with aclosing(self._ask("Chunks", messages.write_chunks_request(request))) as answers:
-            async for answer in answers:
-                chunk = assembly.add(messages.read_piece(answer))
-                if chunk is not None:
-                    yield chunk
+        pieces = self._ask("Chunks", messages.write_chunks_request(request), messages.read_piece)
+        return answers.chunks(pieces, request)
 
     async def close(self) -> None:
         """See :class:`protocol.exchange.interface.Peer`."""
@@ -136,8 +122,8 @@ class GrpcPeer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _ask(self, method: str, request: bytes) -> AsyncGenerator[bytes, None]:
-        """The messages of an answer. Leaving this generator ends the call on both sides."""
+    async def _ask(self, method: str, request: bytes, read: Callable[[bytes], Item]) -> AsyncGenerator[Item, None]:
+        """What the messages of an answer say. Leaving this generator ends the call on both sides."""
         ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(messages.path(method))
         try:
             call = ask(request)
@@ -149,7 +135,7 @@ class GrpcPeer:
                     answer = await call.read()
                 if not isinstance(answer, bytes):
                     break  # grpc.aio.EOF
-                yield answer
+                yield read(answer)
         except TimeoutError:
             raise UnavailableError(f"{self._address} sent nothing for {self._stall:g} s") from None
         except grpc.aio.AioRpcError as error:

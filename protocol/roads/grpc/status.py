@@ -5,28 +5,14 @@ from collections.abc import Iterable
 
 import grpc
 
-from protocol.errors import (
-    BusyError,
-    ForgedError,
-    MalformedError,
-    PeerError,
-    TooLargeError,
-    TooOldError,
-    UnavailableError,
-)
-from protocol.strict import CONTROL_CHARACTER
+from protocol.errors import BusyError, ForgedError, PeerError, TooLargeError, TooOldError, UnavailableError
+from protocol.exchange.answers import MAX_REASON_CHARACTERS, bearable, harmless, refusal
 
 RETRY_AFTER = "retry-after-ms"
 """Trailing metadata of ``RESOURCE_EXHAUSTED``: when to ask again."""
 
 DEFAULT_RETRY_SECONDS = 2.0
 """When a busy peer does not say."""
-
-LONGEST_RETRY_SECONDS = 3600.0
-"""Nobody is sent away for longer than this, whatever a peer says."""
-
-MAX_REASON_CHARACTERS = 200
-"""Of a peer's own words, which end up in our messages."""
 
 _MILLISECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -48,25 +34,25 @@ def status_of(error: PeerError) -> tuple[grpc.StatusCode, str]:
 
 def retry_metadata(error: BusyError) -> tuple[tuple[str, str], ...]:
     """The trailing metadata of a busy answer."""
-    return ((RETRY_AFTER, str(round(min(error.retry_after, LONGEST_RETRY_SECONDS) * 1000))),)
+    return ((RETRY_AFTER, str(round(bearable(error.retry_after) * 1000))),)
 
 
 def error_of(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]], where: str) -> PeerError:
     """What a client raises; ``where`` names the peer."""
-    said = CONTROL_CHARACTER.sub("?", details[:MAX_REASON_CHARACTERS])
+    said = harmless(details)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         if _TOO_LARGE in details:
             return TooLargeError(f"{where} sent a message beyond the limit: {said}")
         return BusyError(f"{where}: {said}", _retry_after(metadata))
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return TooOldError(f"{where} does not know what was asked for: {said}; it runs another version")
-    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE):
-        return MalformedError(f"{where} refuses the request: {said}")
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return refusal(where, details)
     return UnavailableError(f"{where}: {said or 'no answer'} ({code.name.lower()})")
 
 
 def _retry_after(metadata: Iterable[tuple[str, str | bytes]]) -> float:
     for name, value in metadata:
         if name == RETRY_AFTER and isinstance(value, str) and _MILLISECONDS.fullmatch(value):
-            return min(int(value) / 1000, LONGEST_RETRY_SECONDS)
+            return bearable(int(value) / 1000)
     return DEFAULT_RETRY_SECONDS

@@ -11,8 +11,7 @@ import re
 from http.client import HTTPResponse
 
 from protocol.errors import BusyError, MalformedError, UnavailableError
-
-LONGEST_RETRY_SECONDS = 3600.0
+from protocol.exchange.answers import bearable
 
 DEFAULT_RETRY_SECONDS = 5.0
 """When a busy server does not say."""
@@ -54,4 +53,4 @@ def _check_whole(response: HTTPResponse, url: str, start: int, length: int | Non
 
 def _retry_after(response: HTTPResponse) -> float:
     said = response.getheader("Retry-After", "")
-    return min(float(said), LONGEST_RETRY_SECONDS) if re.fullmatch(r"\d{1,9}", said) else DEFAULT_RETRY_SECONDS
+    return bearable(float(said)) if re.fullmatch(r"\d{1,9}", said) else DEFAULT_RETRY_SECONDS

@@ -68,7 +68,7 @@ class HttpFiles:
     piece_seconds: float = PIECE_SECONDS
 
     def __post_init__(self) -> None:
-        if not self.trusted and urlsplit(self.base).scheme != "https":
+        if not self.trusted and not self.base.startswith("https://"):
             raise MalformedError(f"{self.base} is not https; only an operator may name other mirrors")
         self._threads = ThreadPoolExecutor(CONNECTIONS, "mirror")
         self._slots = asyncio.Semaphore(CONNECTIONS)

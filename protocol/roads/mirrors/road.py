@@ -10,11 +10,11 @@ An address that came in a record was chosen by a stranger: it is not trusted, so
 folders nor servers in its private networks. One that the operator typed is.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from protocol import location
 from protocol.blobs.manifest import Manifest
 from protocol.errors import MalformedError, UsageError
 from protocol.identity import PublicKey
@@ -23,10 +23,6 @@ from protocol.roads.mirrors.http import HttpFiles
 from protocol.roads.mirrors.mirror import Mirror
 
 HUB = "https://huggingface.co"
-
-MAX_ADDRESS_CHARACTERS = 2048
-
-_REPOSITORY = re.compile(r"hf://([\w.-]{1,96}/[\w.-]{1,96})@([\w./-]{1,128})", re.ASCII)
 
 
 class MirrorRoad:
@@ -45,29 +41,22 @@ class MirrorRoad:
         return Mirror(address, self._manifest, self._files(address))
 
     def _files(self, address: str) -> Files:
-        if len(address) > MAX_ADDRESS_CHARACTERS or not address.isprintable() or not address.isascii():
-            raise MalformedError(f"{address[:80]!a} is not an address of a mirror")
-        if address.startswith("hf://"):
-            return self._repository(address)
-        if address.startswith(("https://", "http://")):
-            return HttpFiles(_folder_url(address), trusted=self._trusted)
-        if not self._trusted:
-            raise MalformedError(f"{address[:80]!a} is not an https:// or hf:// address; others are for operators only")
+        web = f"https://{address[7:]}" if self._trusted and address.startswith("http://") else address
+        found = location.parsed(web)
+        if found is not None and found["repository"]:
+            return self._repository(found["repository"], found["revision"])
+        if found is not None:
+            return HttpFiles(address if address.endswith("/") else f"{address}/", trusted=self._trusted)
+        if not self._trusted or not address.isprintable():
+            raise MalformedError(f"{address[:80]!a} is not {location.MEANING}; others are for operators only")
         if address.startswith("file://"):
             return LocalFiles(Path(unquote(urlsplit(address).path)))
+        if "://" in address:
+            raise MalformedError(f"{address[:80]!a} is neither a folder nor {location.MEANING}")
         return LocalFiles(Path(address))
 
-    def _repository(self, address: str) -> Files:
-        found = _REPOSITORY.fullmatch(address)
-        if found is None:
-            raise MalformedError(f"{address[:80]!a} is not a repository such as hf://owner/name@revision")
+    def _repository(self, name: str, revision: str) -> Files:
         headers: Mapping[str, str] = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        base = f"{self._hub}/{found[1]}/resolve/{quote(found[2], safe='')}/"
-        return HttpFiles(base, trusted=self._trusted, headers=headers)
-
-
-def _folder_url(address: str) -> str:
-    parts = urlsplit(address)
-    if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
-        raise MalformedError(f"{address[:80]!a} is not the address of a folder: host and path, and nothing else")
-    return address if address.endswith("/") else f"{address}/"
+        return HttpFiles(
+            f"{self._hub}/{name}/resolve/{quote(revision, safe='')}/", trusted=self._trusted, headers=headers
+        )

@@ -1,7 +1,10 @@
-"""What every road promises, shown on those that can be built here: over TLS on loopback, and in memory."""
+"""What every road promises, shown on all that carry records: over TLS and libp2p on loopback, and in memory."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager
+from typing import ParamSpec
 
 import pytest
 
@@ -11,39 +14,104 @@ from protocol.errors import BusyError, ForgedError, MalformedError, TooLargeErro
 from protocol.exchange.budget import Budget, Limits, Rate
 from protocol.exchange.clock import LoopClock
 from protocol.exchange.interface import Peer, Road, Shelf
+from protocol.exchange.requests import RecordsRequest
 from protocol.exchange.server import Server
 from protocol.exchange.shelf import MemoryShelf
 from protocol.roads.grpc.road import GrpcRoad
 from protocol.roads.grpc.server import GrpcServer
+from protocol.roads.libp2p import Libp2pRoad
+from protocol.roads.libp2p_server import Libp2pServer
 from protocol.roads.memory import Host, Links, MemoryRoad
-from tests.protocol.exchange.loop import on_loop
+from protocol.swarm.config import LOOPBACK, Config
+from protocol.swarm.daemon import Daemon
 from tests.protocol.keys import key
 from tests.protocol.roads.wire import NOW
 
+Arguments = ParamSpec("Arguments")
+
 SERVER, CLIENT, STRANGER = key(11), key(12), key(13)
 DATA = bytes(range(256)) * (CHUNK_BYTES // 256) + b"tail"
-EVERY_ROAD = pytest.mark.parametrize("kind", ["grpc", "memory"])
+NOWHERE = {
+    "grpc": "127.0.0.1:1",
+    "libp2p": f"/ip4/127.0.0.1/tcp/1/p2p/{STRANGER.public.peer_id}",
+    "memory": "elsewhere",
+}
+EVERY_ROAD = pytest.mark.parametrize("kind", sorted(NOWHERE))
+
+BOUND = 20.0
+"""Seconds for one test."""
+
+
+class Machine:
+    """One event loop for all tests of this file, and in it, as soon as a test needs them, the p2pd of both sides."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self._daemons: list[Daemon] = []
+
+    async def daemons(self) -> list[Daemon]:
+        """That of CLIENT and that of SERVER."""
+        if not self._daemons:
+            configs = [Config(one, clock=lambda: 0.0, listen=LOOPBACK, nat=False) for one in (CLIENT, SERVER)]
+            self._daemons = list(await asyncio.gather(*map(Daemon.start, configs)))
+        return self._daemons
+
+    def close(self) -> None:
+        for daemon in self._daemons:
+            self.runner.run(daemon.stop())
+        self.runner.close()
+
+
+MACHINE = Machine()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closing() -> Iterator[None]:
+    yield
+    MACHINE.close()
+
+
+def on_loop(test: Callable[Arguments, Coroutine[None, None, None]]) -> Callable[Arguments, None]:
+    """A test that pytest can call."""
+
+    @functools.wraps(test)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        MACHINE.runner.run(asyncio.wait_for(test(*args, **kwargs), BOUND))
+
+    return run
 
 
 @asynccontextmanager
-async def road_to(kind: str, shelf: Shelf, limits: Limits | None = None) -> AsyncGenerator[tuple[Road, str], None]:
+async def road_to(
+    kind: str, shelf: Shelf, limits: Limits | None = None, serving: type[Server] = Server
+) -> AsyncGenerator[tuple[Road, str], None]:
     """A road of this kind for CLIENT, and the address at which SERVER serves the shelf."""
     clock = LoopClock()
-    server = Server(shelf, Budget(limits or Limits(), clock.now()), clock)
+    server = serving(shelf, Budget(limits or Limits(), clock.now()), clock)
     if kind == "memory":
         yield MemoryRoad(Links(clock), {"there": Host(SERVER.public, server)}, "here", CLIENT.public), "there"
         return
-    running = await GrpcServer.start(SERVER, server, NOW, host="127.0.0.1")
+    if kind == "grpc":
+        served = await GrpcServer.start(SERVER, server, NOW, host="127.0.0.1")
+        try:
+            yield GrpcRoad(CLIENT, NOW), str(served.address)
+        finally:
+            await served.close()
+        return
+    near, far = await MACHINE.daemons()
+    handler = await Libp2pServer.start(lambda: far.p2p, SERVER.public, server)
     try:
-        yield GrpcRoad(CLIENT, NOW), str(running.address)
+        yield Libp2pRoad(lambda: near.p2p), f"{far.p2p._visible_maddrs[0]}/p2p/{SERVER.public.peer_id}"
     finally:
-        await running.close()
+        await handler.close()
 
 
 @asynccontextmanager
-async def peer_on(kind: str, shelf: Shelf, limits: Limits | None = None) -> AsyncGenerator[Peer, None]:
+async def peer_on(
+    kind: str, shelf: Shelf, limits: Limits | None = None, serving: type[Server] = Server
+) -> AsyncGenerator[Peer, None]:
     """SERVER, connected."""
-    async with road_to(kind, shelf, limits) as (road, address):
+    async with road_to(kind, shelf, limits, serving) as (road, address):
         peer = await road.connect(address, SERVER.public)
         try:
             yield peer
@@ -61,7 +129,7 @@ async def test_a_peer_has_an_address_and_the_key_it_has_proven(kind: str) -> Non
 
 
 @EVERY_ROAD
-@pytest.mark.must("EXC-19")
+@pytest.mark.must("EXC-19", "P2P-1")
 @on_loop
 async def test_a_peer_with_another_key_than_the_expected_one_is_refused(kind: str) -> None:
     async with road_to(kind, MemoryShelf()) as (road, address):
@@ -134,7 +202,7 @@ async def test_a_blob_larger_than_the_caller_accepts_is_refused(kind: str) -> No
 
 
 @EVERY_ROAD
-@pytest.mark.must("EXC-11")
+@pytest.mark.must("EXC-11", "P2P-7")
 @on_loop
 async def test_a_busy_peer_says_so_and_when_to_ask_again(kind: str) -> None:
     shelf = MemoryShelf()
@@ -172,9 +240,8 @@ async def test_a_transfer_can_be_left_and_the_peer_asked_again(kind: str) -> Non
 @on_loop
 async def test_nobody_at_an_address_is_unavailable(kind: str) -> None:
     async with road_to(kind, MemoryShelf()) as (road, _):
-        nowhere = "127.0.0.1:1" if kind == "grpc" else "elsewhere"
         with pytest.raises(UnavailableError):
-            await road.connect(nowhere, SERVER.public)
+            await road.connect(NOWHERE[kind], None)
 
 
 @EVERY_ROAD
@@ -186,3 +253,37 @@ async def test_a_closed_peer_answers_nothing(kind: str) -> None:
         await peer.close()
         with pytest.raises(UnavailableError):
             await peer.records([b"x" * 32])
+
+
+class Refusing(MemoryShelf):
+    """Wants nothing to do with anybody."""
+
+    async def record(self, record_id: bytes) -> bytes | None:
+        raise MalformedError("not \x1b[2J today")
+
+
+@EVERY_ROAD
+@pytest.mark.must("EXC-8")
+@on_loop
+async def test_a_peer_that_refuses_is_unavailable_and_no_liar(kind: str) -> None:
+    async with peer_on(kind, Refusing()) as peer:
+        with pytest.raises(UnavailableError, match=r"refuses the request: not \?\[2J today"):
+            await peer.records([b"x" * 32])
+
+
+class Overgenerous(Server):
+    """Sends every record twice."""
+
+    async def records(self, peer: bytes, request: RecordsRequest) -> AsyncGenerator[bytes, None]:
+        for record_id in request.ids:
+            yield record_id
+            yield record_id
+
+
+@EVERY_ROAD
+@pytest.mark.must("EXC-4")
+@on_loop
+async def test_more_records_than_were_asked_for_are_refused(kind: str) -> None:
+    async with peer_on(kind, MemoryShelf(), serving=Overgenerous) as peer:
+        with pytest.raises(MalformedError, match="more than the 2 records"):
+            await peer.records([b"x" * 32, b"y" * 32])

@@ -3,7 +3,6 @@
 A file's name begins with what it should have been.
 """
 
-import ssl
 from pathlib import Path
 
 from cryptography import x509
@@ -11,16 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.identity import Key
-from protocol.identity.certificate import certificate as node_certificate
 from protocol.roads.grpc.certificate import VOUCHER, voucher
 from tests.protocol.keys import key
 from tests.vectors import make_exchange as good
 
 FOLDER = Path(__file__).with_name("exchange")
 BLOB = good.ID_A
-NOW = 1_750_000_000.0
 
 
 def faults() -> dict[str, bytes]:
@@ -58,8 +54,6 @@ def requests() -> dict[str, bytes]:
 def answers() -> dict[str, bytes]:
     """What no client accepts."""
     return {
-        "record.empty": b"",
-        "record.too-large": good.blob(1, bytes(MAX_ENVELOPE_BYTES + 1)),
         "record.unknown-field": good.blob(1, b"{}") + good.number(2, 1),
         "record.cut-short": good.blob(1, b"{}")[:-1],
         "chunk_list_part.unknown-field": good.blob(1, b"x") + good.number(2, 1),
@@ -80,7 +74,7 @@ def certificates() -> dict[str, bytes]:
         "certificate.too-large": fine + bytes(2048),
         "certificate.negative-serial": fine.replace(b"\x02\x01\x01\x30", b"\x02\x01\x81\x30"),
         "certificate.version-86": fine.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x55"),
-        "certificate.no-voucher": ssl.PEM_cert_to_DER_cert(node_certificate(key(good.NODE), NOW)[0].decode()),
+        "certificate.no-voucher": good.certificate(tls, None),
         "certificate.voucher-empty": good.certificate(tls, b""),
         "certificate.voucher-without-signature": good.certificate(tls, proof[:33]),
         "certificate.voucher-too-long": good.certificate(tls, proof + bytes(72)),

@@ -160,6 +160,12 @@ def _forms() -> dict[str, Fault]:
         "domain-with-a-space": changed("contribution", "domain", "two words", "contribution.domain"),
         "licence-of-any-text": changed("contribution", "licence", "mine, all mine", "identifier of a licence"),
         "location-of-a-file": changed("contribution", "locations.0", "file:///etc/passwd", "contribution.locations[0]"),
+        "location-over-http": changed("contribution", "locations.0", "http://host/", "contribution.locations[0]"),
+        "location-with-a-query": changed("contribution", "locations.0", "https://host/?q", "contribution.locations[0]"),
+        "location-with-a-fragment": changed(
+            "contribution", "locations.0", "https://host/#f", "contribution.locations[0]"
+        ),
+        "location-up-the-hub": changed("contribution", "locations.0", "hf://../..@main", "contribution.locations[0]"),
         "location-with-a-password": changed(
             "contribution", "locations.0", "https://me:secret@host/", "contribution.locations[0]"
         ),

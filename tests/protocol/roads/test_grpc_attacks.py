@@ -13,7 +13,6 @@ from protocol.exchange.budget import Limits, Rate
 from protocol.exchange.requests import RecordsRequest
 from protocol.exchange.shelf import MemoryShelf
 from protocol.identity import Key
-from protocol.identity.certificate import certificate
 from protocol.roads.grpc import messages
 from protocol.roads.grpc.certificate import Credentials, credentials, node_key, voucher
 from protocol.roads.grpc.road import GrpcRoad
@@ -88,9 +87,8 @@ def only_the_name() -> Credentials:
 
 
 def the_node_key_itself() -> Credentials:
-    """A certificate that is right for other purposes, of a node that vouches for nothing."""
-    pem, private = certificate(ATTACKER, NOW)
-    return Credentials(pem, private)
+    """A certificate for the node key, which vouches for nothing."""
+    return forged(ATTACKER, subject=ATTACKER.public.peer_id)
 
 
 @pytest.mark.must("EXC-18")

@@ -15,7 +15,8 @@ from protocol.errors import (
     TooOldError,
     UnavailableError,
 )
-from protocol.roads.grpc.status import LONGEST_RETRY_SECONDS, RETRY_AFTER, error_of, retry_metadata, status_of
+from protocol.exchange.answers import LONGEST_RETRY_SECONDS
+from protocol.roads.grpc.status import RETRY_AFTER, error_of, retry_metadata, status_of
 
 ERRORS: list[PeerError] = [
     MalformedError("m"),

@@ -1,4 +1,7 @@
-"""The libp2p road on loopback, through real p2pd processes; both are started once for all tests of this file."""
+"""What is peculiar to the libp2p road, on loopback, through two p2pd that are started once for all tests of this file.
+
+What it has in common with the other roads is in `exchange/test_interface.py`.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -8,7 +11,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from protocol.blobs.chunks import ChunkList
 from protocol.errors import (
     BusyError,
     EnvironmentFault,
@@ -18,7 +20,7 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
-from protocol.exchange.budget import Budget, Limits, Rate
+from protocol.exchange.budget import Budget, Limits
 from protocol.exchange.clock import LoopClock
 from protocol.exchange.download import fetch
 from protocol.exchange.requests import ChunksRequest
@@ -35,8 +37,7 @@ from tests.protocol.keys import key
 Result = TypeVar("Result")
 
 BLOBS = shelf(blob(5), blob(1, seed=1))
-[LONG, SHORT] = BLOBS
-RECORDS = {bytes([n]) * 32: b"record %d" % n for n in range(3)}
+LONG = next(iter(BLOBS))
 
 STALL = 0.3
 """Seconds of silence that the clients of these tests accept."""
@@ -56,6 +57,8 @@ class Pair:
     async def _start(self) -> tuple[Daemon, Daemon]:
         configs = [Config(key(n), clock=lambda: 0.0, listen=LOOPBACK, nat=False) for n in (1, 2)]
         near, far = await asyncio.gather(*map(Daemon.start, configs))
+        # so that no test depends on another one having connected them
+        await near.p2p._client.connect(far.p2p.peer_id, [far.p2p._visible_maddrs[0]])
         return near, far
 
     async def _address(self) -> str:
@@ -76,20 +79,18 @@ class Pair:
         await asyncio.gather(self.near.stop(), self.far.stop())
 
     @asynccontextmanager
-    async def serving(self, limits: Limits | None = None, held: MemoryShelf | None = None) -> AsyncIterator[Libp2pPeer]:
+    async def serving(self) -> AsyncIterator[Libp2pPeer]:
         """A server at the far end, and a peer at the near one that is connected to it."""
-        server = await self.server(held, limits=limits)
+        server = await self.server()
         try:
             async with await self.connect() as peer:
                 yield peer
         finally:
             await server.close()
 
-    async def server(
-        self, held: MemoryShelf | None = None, limits: Limits | None = None, **settings: Any
-    ) -> Libp2pServer:
+    async def server(self, held: MemoryShelf | None = None, **settings: Any) -> Libp2pServer:
         clock = LoopClock()
-        server = Server(held or MemoryShelf(BLOBS, RECORDS), Budget(limits or Limits(), clock.now()), clock)
+        server = Server(held or MemoryShelf(BLOBS), Budget(Limits(), clock.now()), clock)
         return await Libp2pServer.start(lambda: self.far.p2p, key(2).public, server, **settings)
 
     async def connect(self, stall: float = STALL) -> Libp2pPeer:
@@ -136,24 +137,6 @@ async def collected(peer: Libp2pPeer, *indices: int) -> list[tuple[int, bytes]]:
         return [chunk async for chunk in chunks]
 
 
-@pytest.mark.must("P2P-1", "P2P-5")
-def test_records_lists_and_chunks_come_through(pair: Pair) -> None:
-    async def ask() -> None:
-        async with pair.serving() as peer:
-            assert peer.identity == key(2).public
-            assert peer.address == pair.address
-            ids = [bytes([n]) * 32 for n in (2, 9, 0)]
-            assert await peer.records(ids) == [b"record 2", b"record 0"]
-            assert await peer.chunk_list(LONG) == BLOBS[LONG][0]
-            data = b"".join(chunk for _, chunk in await collected(peer, 0, 1, 2, 3, 4))
-            assert data == BLOBS[LONG][1]
-            assert await collected(peer, 4, 5) == [(4, data[4 << 20 :])], "what the peer lacks is left out"
-            with pytest.raises(UnavailableError, match="does not have it"):
-                await peer.chunk_list(bytes(32))
-
-    pair.run(ask())
-
-
 def test_a_download_takes_this_road(pair: Pair) -> None:
     async def ask() -> None:
         store = MemoryStore()
@@ -162,12 +145,6 @@ def test_a_download_takes_this_road(pair: Pair) -> None:
         assert all(store.whole(blob_id) == data for blob_id, (_, data) in BLOBS.items())
 
     pair.run(ask())
-
-
-@pytest.mark.must("P2P-1")
-def test_an_address_of_another_key_than_expected_is_refused_without_asking(pair: Pair) -> None:
-    with pytest.raises(ForgedError, match="not of"):
-        pair.run(Libp2pRoad(lambda: pair.near.p2p).connect(pair.address, key(3).public))
 
 
 @pytest.mark.must("P2P-1")
@@ -191,12 +168,6 @@ def test_a_node_that_shows_another_key_than_that_of_its_peer_id_is_refused(pair:
 def test_a_node_without_this_road_is_unavailable(pair: Pair) -> None:
     with pytest.raises(UnavailableError, match="cannot be reached"):
         pair.run(pair.connect())
-
-
-def test_a_node_that_is_not_there_is_unavailable(pair: Pair) -> None:
-    nobody = f"/ip4/127.0.0.1/tcp/1/p2p/{key(4).public.peer_id}"
-    with pytest.raises(UnavailableError, match="cannot be reached"):
-        pair.run(Libp2pRoad(lambda: pair.near.p2p).connect(nobody, None))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +262,7 @@ def test_a_peer_that_falls_silent_is_not_waited_for(pair: Pair, sent: bytes) -> 
         (write_frame(Say.PIECE, bytes([3, 0, 0, 0, 1, 0, 0, 0, 65])), MalformedError, "chunk 3 in place of 0"),
         (write_frame(Say.PIECE, bytes([0, 0, 0, 0, 1, 0, 0, 0, 65])) * 2, MalformedError, "after all that were asked"),
         (write_frame(Say.BUSY, (1500).to_bytes(4, "little")), BusyError, "ask again in 1.5 s"),
-        (write_frame(Say.REFUSED, b"no"), MalformedError, "refuses the request: no"),
+        (write_frame(Say.REFUSED, b"no"), UnavailableError, "refuses the request: no"),
     ],
 )
 def test_a_hostile_answer_is_refused_by_name(pair: Pair, sent: bytes, error: type[PeerError], words: str) -> None:
@@ -305,46 +276,6 @@ def test_a_hostile_answer_is_refused_by_name(pair: Pair, sent: bytes, error: typ
 
     with pytest.raises(error, match=words):
         pair.run(ask())
-
-
-def test_a_chunk_list_of_another_blob_or_of_too_large_a_one_is_refused(pair: Pair) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(write_frame(Say.LIST, ChunkList.of(b"other").encode()) + write_frame(Say.END))
-        await reader.read()
-
-    async def ask(limit: int) -> None:
-        async with pair.pretending(answer) as peer:
-            await peer.chunk_list(LONG, limit)
-
-    with pytest.raises(ForgedError, match="in place of"):
-        pair.run(ask(1 << 30))
-    with pytest.raises(TooLargeError, match="at most 4 are accepted"):
-        pair.run(ask(4))
-
-
-def test_more_records_than_were_asked_for_are_refused(pair: Pair) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(write_frame(Say.RECORD, b"one") * 2)
-        await reader.read()
-
-    async def ask() -> None:
-        async with pair.pretending(answer) as peer:
-            await peer.records([bytes(32)])
-
-    with pytest.raises(MalformedError, match="more than the 1 records"):
-        pair.run(ask())
-
-
-@pytest.mark.must("P2P-7")
-def test_a_server_without_budget_says_when_to_ask_again(pair: Pair) -> None:
-    async def ask() -> None:
-        async with pair.serving(Limits(requests_per_peer=Rate(1, 1))) as peer:
-            await peer.chunk_list(LONG)
-            await peer.chunk_list(LONG)
-
-    with pytest.raises(BusyError) as refused:
-        pair.run(ask())
-    assert 0 < refused.value.retry_after <= 1.0
 
 
 @pytest.mark.must("P2P-4", "P2P-8")
@@ -474,16 +405,6 @@ def test_leaving_an_answer_ends_it_on_the_other_side(pair: Pair) -> None:
 
     pair.run(ask())
     assert served.reads < 32
-
-
-def test_a_closed_peer_answers_nothing(pair: Pair) -> None:
-    async def ask() -> None:
-        async with pair.serving() as peer:
-            await peer.close()
-            await peer.records([bytes(32)])
-
-    with pytest.raises(UnavailableError, match="is closed"):
-        pair.run(ask())
 
 
 def test_without_p2pd_the_machine_is_to_blame(pair: Pair) -> None:

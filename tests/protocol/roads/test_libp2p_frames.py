@@ -18,6 +18,7 @@ from protocol.errors import (
     TooOldError,
     UnavailableError,
 )
+from protocol.exchange.answers import LONGEST_RETRY_SECONDS, MAX_REASON_CHARACTERS
 from protocol.exchange.pieces import Piece
 from protocol.exchange.requests import (
     MAX_CHUNK_INDEX,
@@ -30,8 +31,6 @@ from protocol.exchange.requests import (
 from protocol.roads.libp2p_frames import (
     HEAD_BYTES,
     LENGTH_BYTES,
-    LONGEST_RETRY_SECONDS,
-    MAX_REASON_BYTES,
     MAX_REQUEST_BYTES,
     AnyRequest,
     Say,
@@ -174,9 +173,9 @@ def test_every_hostile_file_has_its_refusal() -> None:
     [
         (BusyError("full", 1.5), Say.BUSY, BusyError),
         (UnavailableError("no such blob"), Say.ABSENT, UnavailableError),
-        (MalformedError("nonsense"), Say.REFUSED, MalformedError),
-        (ForgedError("somebody else"), Say.REFUSED, MalformedError),
-        (TooLargeError("too much"), Say.REFUSED, MalformedError),
+        (MalformedError("nonsense"), Say.REFUSED, UnavailableError),
+        (ForgedError("somebody else"), Say.REFUSED, UnavailableError),
+        (TooLargeError("too much"), Say.REFUSED, UnavailableError),
         (TooOldError("of yesterday"), Say.TOO_OLD, TooNewError),
         (TooNewError("of tomorrow"), Say.TOO_NEW, TooOldError),
     ],
@@ -205,7 +204,7 @@ def test_nobody_is_sent_away_for_longer_than_an_hour(seconds: float) -> None:
 
 def test_a_refusal_is_cut_and_cannot_steer_a_terminal() -> None:
     frame = write_error(MalformedError("\x1b[2J" + "x" * 1000))
-    assert len(frame) == HEAD_BYTES + MAX_REASON_BYTES
+    assert len(frame) == HEAD_BYTES + MAX_REASON_CHARACTERS
     answer = read_error(Say.REFUSED, frame[HEAD_BYTES:], "a peer")
     assert answer is not None
     assert str(answer).startswith("a peer refuses the request: ?[2Jxxx")

@@ -351,17 +351,6 @@ def test_an_index_of_any_bytes_raises_only_errors_of_peers(data: bytes) -> None:
 
 @pytest.mark.must("MIR-7")
 @pytest.mark.parametrize(
-    "address",
-    ["http://example.org/m", "/etc", "file:///etc", "ftp://example.org", "https://", "https://u:p@h/", "https://h/?q",
-     "hf://owner", "hf://owner/name", "hf://../x@main y", "https://h/\n", "https://h/" + "x" * 3000, ""],
-)  # fmt: skip
-def test_a_strangers_address_leads_to_nothing_but_public_https(address: str) -> None:
-    with pytest.raises(MalformedError):
-        run(MirrorRoad(MANIFEST).connect(address))
-
-
-@pytest.mark.must("MIR-7")
-@pytest.mark.parametrize(
     ("address", "public"),
     [("93.184.216.34", True), ("2606:2800:220:1::1", True), ("127.0.0.1", False), ("10.0.0.1", False),
      ("169.254.169.254", False), ("::1", False), ("fe80::1%eth0", False), ("192.168.1.1", False)],

@@ -19,9 +19,16 @@ from protocol.exchange.clock import LoopClock
 from protocol.exchange.interface import Shelf
 from protocol.exchange.server import Server
 from protocol.identity import Key
-from protocol.identity.certificate import TLS_NAME
 from protocol.roads.grpc import messages
-from protocol.roads.grpc.certificate import ISSUER_KEY, ISSUER_NAME, VOUCHER, Credentials, credentials, open_root
+from protocol.roads.grpc.certificate import (
+    ISSUER_KEY,
+    ISSUER_NAME,
+    TLS_NAME,
+    VOUCHER,
+    Credentials,
+    credentials,
+    open_root,
+)
 from protocol.roads.grpc.server import GrpcServer
 
 NOW = datetime.now(UTC).timestamp()

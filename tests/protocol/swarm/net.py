@@ -15,7 +15,7 @@ from protocol.swarm.locations import locations_of
 from protocol.swarm.node import Swarm
 from protocol.swarm.validator import PointerValidator, packed
 
-from hivemind.dht import protocol as upstream  # isort: skip  # after light, which the above import first
+from hivemind.dht import protocol as upstream  # isort: skip  # after hivemind_light, which the above import first
 from hivemind.dht.node import DHTNode  # isort: skip
 from hivemind.dht.routing import DHTID  # isort: skip
 from hivemind.p2p import PeerID  # isort: skip

@@ -16,7 +16,7 @@ from protocol.swarm.storage import MAX_ENTRIES_OF_A_PEER
 from protocol.swarm.validator import packed
 from tests.protocol.swarm.net import KIND, ROUND, Clock, Net, Stock, entry, network, pointer
 
-from hivemind.dht import protocol as upstream  # isort: skip  # after light, which the above import first
+from hivemind.dht import protocol as upstream  # isort: skip  # after hivemind_light, which the above import first
 from hivemind.dht.routing import DHTID  # isort: skip
 from hivemind.dht.storage import DictionaryDHTValue  # isort: skip
 from hivemind.p2p import PeerID  # isort: skip

@@ -20,7 +20,7 @@ from protocol.swarm.node import Swarm
 from protocol.swarm.schedule import LIFETIME_SECONDS
 from tests.protocol.swarm.net import KIND, ROUND, Clock, Net, entry, network, pointer
 
-from hivemind.dht import protocol as upstream  # isort: skip  # after light, which the above import first
+from hivemind.dht import protocol as upstream  # isort: skip  # after hivemind_light, which the above import first
 from hivemind.proto import dht_pb2  # isort: skip
 
 

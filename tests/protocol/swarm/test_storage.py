@@ -5,7 +5,7 @@ import pytest
 from protocol.swarm import storage as module
 from protocol.swarm.storage import MAX_DICTIONARY_ENTRIES, MAX_ENTRIES_OF_A_PEER, PointerStorage
 
-from hivemind.dht.routing import DHTID  # isort: skip  # after storage, which imports light first
+from hivemind.dht.routing import DHTID  # isort: skip  # after storage, which imports hivemind_light first
 from hivemind.dht.storage import DHTLocalStorage  # isort: skip
 from hivemind.p2p import PeerID  # isort: skip
 from hivemind.utils import timed_storage  # isort: skip

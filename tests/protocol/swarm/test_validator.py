@@ -12,7 +12,7 @@ from protocol.swarm.locations import locations_of
 from protocol.swarm.validator import PointerValidator, packed, unpacked
 from tests.protocol.keys import key
 
-from hivemind.dht.protocol import DHTProtocol  # isort: skip  # after validator, which imports light first
+from hivemind.dht.protocol import DHTProtocol  # isort: skip  # after validator, which imports hivemind_light first
 from hivemind.dht.validation import DHTRecord  # isort: skip
 from hivemind.utils.serializer import MSGPackSerializer  # isort: skip
 

@@ -5,7 +5,7 @@ and 290 MiB. ``hivemind.utils`` and ``hivemind.dht`` do the same for their own t
 needs does. So these three packages are registered here as what they are without their ``__init__``: a name, a folder,
 and the few attributes that the others take from them. What is imported through them is hivemind's own code, unchanged.
 
-Import this module before anything of hivemind; the files of this folder do. In a process that uses it,
+Import this module before anything of hivemind; whatever imports hivemind does. In a process that uses it,
 ``import hivemind`` gives the bare package. If the real one is there already, it is used.
 """
 
