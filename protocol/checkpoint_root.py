@@ -14,7 +14,7 @@ the same from a folder on disk; ``tests/vectors/digest.json`` holds both to it.
 from collections.abc import Mapping, Sequence
 
 from protocol import merkle
-from protocol.field import field
+from protocol.field import field, number
 
 TENSOR_DOMAIN = b"umm/tensor/1"
 FILE_DOMAIN = b"umm/file/1"
@@ -22,9 +22,9 @@ FILE_DOMAIN = b"umm/file/1"
 
 def tensor_leaf(name: str, dtype: str, shape: Sequence[int], blob_id: bytes) -> bytes:
     """The leaf of a tensor whose values are a blob."""
-    sides = b"".join(side.to_bytes(8, "little") for side in shape)
+    sides = b"".join(number(side, 8) for side in shape)
     head = field(TENSOR_DOMAIN) + field(name.encode()) + field(dtype.encode())
-    return merkle.blake3_hash(head + len(shape).to_bytes(4, "little") + sides + blob_id)
+    return merkle.blake3_hash(head + number(len(shape), 4) + sides + blob_id)
 
 
 def file_leaf(name: str, blob_id: bytes) -> bytes:

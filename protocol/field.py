@@ -5,4 +5,9 @@ LENGTH_BYTES = 4
 
 def field(data: bytes) -> bytes:
     """The length of ``data`` in 4 bytes little-endian, then ``data``."""
-    return len(data).to_bytes(LENGTH_BYTES, "little") + data
+    return number(len(data), LENGTH_BYTES) + data
+
+
+def number(value: int, size: int) -> bytes:
+    """A number in ``size`` bytes little-endian."""
+    return value.to_bytes(size, "little")

@@ -21,8 +21,9 @@ from protocol import merkle
 from protocol.blobs.chunks import CHUNK_BYTES, MAX_BLOB_BYTES, ChunkList, blob_id, check_chunk, chunk_count
 from protocol.blobs.tensor import MAX_DIMENSIONS, MAX_NAME_BYTES, byte_size, check_name
 from protocol.checkpoint_root import tensor_leaf
-from protocol.errors import ForgedError, MalformedError, TooLargeError, TooNewError, UsageError
-from protocol.field import field
+from protocol.errors import ForgedError, MalformedError, TooLargeError, UsageError
+from protocol.field import field, number
+from protocol.reader import Reader
 
 TENSOR_PROOF = b"umm/tensor-proof"
 CHUNK_PROOF = b"umm/chunk-proof"
@@ -73,20 +74,18 @@ class TensorProof:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """A proof that ``encode`` wrote; ``check`` says whether it holds."""
-        fields = _Fields(data, _TENSOR, TENSOR_PROOF)
-        name, dtype = fields.text(MAX_NAME_BYTES), fields.text(MAX_NAME_BYTES)
-        dimensions = fields.integer(4)
-        if dimensions > MAX_DIMENSIONS:
-            raise TooLargeError(f"a tensor proof with {dimensions} dimensions; at most {MAX_DIMENSIONS} are allowed")
-        shape = tuple(fields.integer(8) for _ in range(dimensions))
-        blob, index, count = fields.take(merkle.HASH_BYTES), fields.integer(8), fields.integer(8)
-        return cls(name, dtype, shape, blob, index, count, fields.path())
+        reader = _reader(data, _TENSOR, TENSOR_PROOF)
+        name, dtype = reader.text(MAX_NAME_BYTES), reader.text(MAX_NAME_BYTES)
+        dimensions = reader.count(MAX_DIMENSIONS, 8, "dimensions")
+        shape = tuple(reader.number(8) for _ in range(dimensions))
+        blob, index, count = reader.take(merkle.HASH_BYTES), reader.number(8), reader.number(8)
+        return cls(name, dtype, shape, blob, index, count, reader.hashes())
 
     def encode(self) -> bytes:
         """The bytes that ``parse`` reads."""
-        shape = _u32(len(self.shape)) + b"".join(_u64(side) for side in self.shape)
+        shape = number(len(self.shape), 4) + b"".join(number(side, 8) for side in self.shape)
         names = field(self.name.encode()) + field(self.dtype.encode())
-        place = _u64(self.index) + _u64(self.count) + b"".join(self.path)
+        place = number(self.index, 8) + number(self.count, 8) + b"".join(self.path)
         return _head(TENSOR_PROOF) + names + shape + self.blob_id + place
 
     def check(self, root: bytes) -> None:
@@ -125,13 +124,13 @@ class ChunkProof:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """A proof that ``encode`` wrote; ``check`` says whether it holds."""
-        fields = _Fields(data, "a chunk proof", CHUNK_PROOF)
-        size, index, digest = fields.integer(8), fields.integer(8), fields.take(merkle.HASH_BYTES)
-        return cls(size, index, digest, fields.path())
+        reader = _reader(data, "a chunk proof", CHUNK_PROOF)
+        size, index, digest = reader.number(8), reader.number(8), reader.take(merkle.HASH_BYTES)
+        return cls(size, index, digest, reader.hashes())
 
     def encode(self) -> bytes:
         """The bytes that ``parse`` reads."""
-        return _head(CHUNK_PROOF) + _u64(self.size) + _u64(self.index) + self.digest + b"".join(self.path)
+        return _head(CHUNK_PROOF) + number(self.size, 8) + number(self.index, 8) + self.digest + b"".join(self.path)
 
     def check(self, blob: bytes) -> None:
         """Refuse when the chunk is not shown to be in this blob, at this index."""
@@ -142,52 +141,6 @@ class ChunkProof:
     def check_chunk(self, chunk: bytes | bytearray | memoryview) -> None:
         """Refuse bytes that are not the chunk."""
         check_chunk(self.digest, min(CHUNK_BYTES, self.size - self.index * CHUNK_BYTES), chunk)
-
-
-class _Fields:
-    """Reads the fields of a proof one after another, never beyond its end."""
-
-    def __init__(self, data: bytes, what: str, domain: bytes) -> None:
-        self._data, self._what, self._at = data, what, 0
-        if len(data) > MAX_PROOF_BYTES:
-            raise TooLargeError(f"{what} of {len(data)} bytes; at most {MAX_PROOF_BYTES} are allowed")
-        if not data.startswith(field(domain)):
-            raise MalformedError(f"{what} does not begin with {domain.decode()}")
-        self._at = len(field(domain))
-        version = self.integer(1)
-        if version > VERSION:
-            raise TooNewError(f"{what} of version {version}; this program knows {VERSION}. Update it")
-        if version < VERSION:
-            raise MalformedError(f"{what} of version {version}, which never was")
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        end = self._at + length
-        if end > len(self._data):
-            raise MalformedError(f"{self._what} ends within a field, at byte {len(self._data)}")
-        taken, self._at = self._data[self._at : end], end
-        return taken
-
-    def integer(self, length: int) -> int:
-        """The next number."""
-        return int.from_bytes(self.take(length), "little")
-
-    def text(self, limit: int) -> str:
-        """The next field of UTF-8."""
-        length = self.integer(4)
-        if length > limit:
-            raise TooLargeError(f"{self._what} has a text of {length} bytes; at most {limit} are allowed")
-        try:
-            return self.take(length).decode()
-        except UnicodeDecodeError:
-            raise MalformedError(f"{self._what} has a text that is not UTF-8") from None
-
-    def path(self) -> tuple[bytes, ...]:
-        """The hashes that are left, to the end."""
-        rest = self.take(len(self._data) - self._at)
-        if len(rest) % merkle.HASH_BYTES:
-            raise MalformedError(f"{self._what} has a path of {len(rest)} bytes, not of whole hashes")
-        return tuple(rest[i : i + merkle.HASH_BYTES] for i in range(0, len(rest), merkle.HASH_BYTES))
 
 
 def _check_path(index: int, count: int, path: tuple[bytes, ...]) -> None:
@@ -203,9 +156,8 @@ def _head(domain: bytes) -> bytes:
     return field(domain) + bytes([VERSION])
 
 
-def _u32(number: int) -> bytes:
-    return number.to_bytes(4, "little")
-
-
-def _u64(number: int) -> bytes:
-    return number.to_bytes(8, "little")
+def _reader(data: bytes, what: str, domain: bytes) -> Reader:
+    reader = Reader(data, what, MAX_PROOF_BYTES)
+    reader.domain(domain)
+    reader.version(VERSION)
+    return reader

@@ -9,9 +9,11 @@ Rules:
    each value. Both are counted before the parser builds anything, in time that grows with the length alone.
 
 ``canonical`` writes such objects in one way: keys sorted by code point, no spaces, UTF-8. Signed bytes are kept as they
-came and never written anew.
+came and never written anew. Two more spellings that everybody needs are here: base64, and how an error message
+repeats what a stranger wrote.
 """
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -29,6 +31,9 @@ MAX_INTEGER = 2**63 - 1
 
 MAX_DIGITS = 20
 """Characters of the longest number, the sign included."""
+
+MAX_SHOWN_CHARACTERS = 80
+"""How much of a stranger's text an error message repeats."""
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What may not be printed: nothing in a record may steer a terminal or turn text around."""
@@ -68,6 +73,33 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     """The one spelling of an object."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")
+
+
+def to_base64(data: bytes) -> str:
+    """Standard base64 (RFC 4648, section 4) with its padding."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def from_base64(text: str, what: str, limit: int) -> bytes:
+    """At most ``limit`` bytes behind standard base64, in the one spelling that ``to_base64`` gives them."""
+    if len(text) > 4 * -(-limit // 3):
+        raise TooLargeError(f"{what} has {len(text)} characters of base64, for at most {limit} bytes")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        data = b""
+    if to_base64(data) != text:
+        raise MalformedError(f"{what} is not base64 in its one spelling (standard alphabet, padded): {shown(text)}")
+    if len(data) > limit:
+        raise TooLargeError(f"{what} has {len(data)} bytes; at most {limit} are allowed")
+    return data
+
+
+def shown(value: object) -> str:
+    """A stranger's text, or what stands in its place, quoted, escaped and cut to a length fit for one line."""
+    if isinstance(value, str):
+        return ascii(value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "...")
+    return ascii(value)[:MAX_SHOWN_CHARACTERS]
 
 
 def _check_structure(data: bytes, what: str) -> None:
@@ -115,12 +147,12 @@ def _check_texts(value: JsonObject, what: str) -> None:
 
 def _check_text(text: str, what: str) -> None:
     if CONTROL_CHARACTER.search(text):
-        _refuse(what, f"a control character in {text[:40]!a}")
+        _refuse(what, f"a control character in {shown(text)}")
     if not text.isascii():
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            _refuse(what, f"a lone surrogate in {text[:40]!a}")
+            _refuse(what, f"a lone surrogate in {shown(text)}")
 
 
 def _refuse(what: str, found: str) -> NoReturn:

@@ -15,8 +15,8 @@ from protocol.blobs.disk import blaming_the_machine, hold, sync_path, write_exac
 from protocol.blobs.layout import SHARD_BYTES, index_name, lay_out
 from protocol.blobs.manifest import FileEntry, Manifest, TensorEntry
 from protocol.blobs.source import Blobs
-from protocol.blobs.tensor import shown
 from protocol.errors import EnvironmentFault, UnavailableError, UsageError
+from protocol.strict import shown
 
 PARTIAL = ".umm-partial"
 """Behind a dot and the folder's name: the folder in the making."""

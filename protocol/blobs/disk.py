@@ -3,8 +3,8 @@
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from protocol.errors import EnvironmentFault
@@ -62,6 +62,13 @@ def sync_path(path: Path) -> None:
         os.close(fd)
 
 
+def sync_all(paths: Iterable[Path]) -> None:
+    """``sync_path`` one after another; what has been removed meanwhile needs none."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            sync_path(path)
+
+
 def hold(path: Path, otherwise: str) -> int:
     """Lock the file or folder at ``path`` until the returned descriptor is closed, however this process ends.
 
@@ -77,3 +84,13 @@ def hold(path: Path, otherwise: str) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def make_folder(path: Path) -> None:
+    """A private folder, and those above it, under names that outlive a failure of power."""
+    if path.is_dir():
+        return
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_path(path.parent)

@@ -17,8 +17,8 @@ from protocol.blobs.kinds import About, Checkpoint
 from protocol.blobs.manifest import FileEntry, Manifest, TensorEntry
 from protocol.blobs.modelfolder import ModelFolder, reading
 from protocol.blobs.source import DiskSource, StoreDamage
-from protocol.blobs.tensor import shown
 from protocol.errors import EnvironmentFault, ForgedError, UsageError
+from protocol.strict import shown
 
 HASHING_THREADS = 4
 """Tensors hashed at once; each thread holds one chunk in memory."""

@@ -8,10 +8,16 @@ index. New names are added here, with a new version of the manifest where they c
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self, TypeVar
 
-from protocol.errors import MalformedError
+from protocol.errors import MalformedError, TooNewError
+from protocol.field import number
 
 DIGEST_BYTES = 32
 TOP_K_BYTES = 2
+
+CODEC_BYTES = 1
+
+XOR_PLANES = 1
+"""The only codec of deltas so far: the bits of expert and base, one xor the other, in planes of bytes, with zstd."""
 
 MAX_TOP_K = 4096
 """Probabilities kept for one token."""
@@ -144,7 +150,12 @@ class _OnBase:
 @kind
 @dataclass(frozen=True)
 class Delta(_OnBase):
-    """Expert minus base, under the base's tensor names. A config or tokenizer that differs may lie beside it."""
+    """What an expert has in place of the base's values, under the base's tensor names, in the spelling of ``codec``.
+
+    A config or tokenizer that differs may lie beside it.
+    """
+
+    codec: int = XOR_PLANES
 
     CODE: ClassVar[int] = 2
     NAME: ClassVar[str] = "delta"
@@ -152,6 +163,23 @@ class Delta(_OnBase):
     ALLOWED: ClassVar[frozenset[str]] = MODEL_FILES
     REQUIRED: ClassVar[frozenset[str]] = frozenset()
     SHARDED: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.codec > XOR_PLANES:
+            raise TooNewError(f"a delta in codec {self.codec}; this program knows {XOR_PLANES}. Update it")
+        if self.codec < XOR_PLANES:
+            raise MalformedError(f"a delta in codec {self.codec}, which never was")
+
+    def encode(self) -> bytes:
+        """The base's root, then the codec in 1 byte."""
+        return self.base + number(self.codec, CODEC_BYTES)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """See ``encode``."""
+        _exactly(data, DIGEST_BYTES + CODEC_BYTES, cls.NAME)
+        return cls(data[:DIGEST_BYTES], data[DIGEST_BYTES])
 
 
 @kind
@@ -170,7 +198,7 @@ class Adapter(_OnBase):
 @kind
 @dataclass(frozen=True)
 class Distributions:
-    """The ``top_k`` next-token probabilities on the prompt set whose digest is ``prompts``, and the vocabulary."""
+    """The ``top_k`` next-token probabilities on the prompt set whose blob is ``prompts``, and the vocabulary."""
 
     prompts: bytes
     top_k: int
@@ -188,8 +216,8 @@ class Distributions:
             raise MalformedError(f"distributions of the top {self.top_k}; 1 to {MAX_TOP_K} are allowed")
 
     def encode(self) -> bytes:
-        """The digest of the prompt set, then ``top_k`` in 2 bytes little-endian."""
-        return self.prompts + self.top_k.to_bytes(TOP_K_BYTES, "little")
+        """The blob id of the prompt set, then ``top_k`` in 2 bytes little-endian."""
+        return self.prompts + number(self.top_k, TOP_K_BYTES)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

@@ -12,15 +12,21 @@ Two people who assemble the same manifest with the same ``shard_bytes`` get the 
    ``model.safetensors.index.json`` (with the word of the kind in place of ``model``).
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from protocol.blobs import weights_json
 from protocol.blobs.kinds import About
-from protocol.blobs.manifest import Manifest, TensorEntry
-from protocol.blobs.safetensors_header import METADATA, PREFIX_BYTES, parse_header
-from protocol.blobs.tensor import DTYPE_BITS
-from protocol.errors import UsageError
+from protocol.blobs.safetensors_header import PREFIX_BYTES, parse_header
+from protocol.blobs.tensor import DTYPE_BITS, METADATA
+from protocol.errors import TooLargeError, UsageError
+
+if TYPE_CHECKING:  # a manifest checks its own layout
+    from protocol.blobs.manifest import Manifest, TensorEntry
 
 ALIGNMENT_BYTES = 8
 """What a header is filled up to."""
@@ -63,7 +69,15 @@ def lay_out(manifest: Manifest, shard_bytes: int = SHARD_BYTES) -> Layout:
     if len(groups) > MAX_SHARDS:
         raise UsageError(f"files of {shard_bytes} bytes would be {len(groups)}; the limit is {MAX_SHARDS}")
     shards = tuple(_shard(shard_name(about, i, len(groups)), group) for i, group in enumerate(groups))
-    return Layout(shards, _index(shards) if len(shards) > 1 else None)
+    return Layout(shards, _index(shards, index_name(about)) if len(shards) > 1 else None)
+
+
+def check(manifest: Manifest) -> None:
+    """Refuse a manifest of which no folder could be made that anybody would read again."""
+    try:
+        lay_out(manifest)
+    except UsageError as error:
+        raise TooLargeError(f"a manifest that cannot be assembled: {error}") from error
 
 
 def shard_name(about: About, i: int, count: int) -> str:
@@ -107,8 +121,10 @@ def _shard(file: str, group: list[TensorEntry]) -> Shard:
     return Shard(file, head, tensors)
 
 
-def _index(shards: Sequence[Shard]) -> bytes:
+def _index(shards: Sequence[Shard], name: str) -> bytes:
     total = sum(tensor.size for shard in shards for tensor in shard.tensors)
     weight_map = {tensor.name: shard.file for shard in shards for tensor in shard.tensors}
     found = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    return (json.dumps(found, indent=2, sort_keys=True) + "\n").encode()
+    text = (json.dumps(found, indent=2, sort_keys=True) + "\n").encode()
+    weights_json.parse(text, name)  # and would accept this, too
+    return text

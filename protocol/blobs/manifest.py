@@ -11,6 +11,7 @@ Rules:
 1. There is one way to write a manifest: both tables in ascending order of name, no name twice, nothing after the end.
 2. File names come from the closed list of the kind; those that the kind requires are there. There is a tensor.
 3. A blob that is named twice has one size. All of it together has at most ``MAX_TOTAL_BYTES``.
+4. It can be assembled (``layout.check``): nobody downloads what could never become a folder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,17 +21,21 @@ from itertools import pairwise
 from typing import Self
 
 from protocol import checkpoint_root
+from protocol.blobs import layout
 from protocol.blobs.chunks import DIGEST_BYTES, ChunkList
 from protocol.blobs.kinds import KINDS, About, file_limit
-from protocol.blobs.tensor import MAX_DIMENSIONS, MAX_TENSORS, byte_size, check_name, shown
+from protocol.blobs.tensor import MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_TENSORS, byte_size, check_name
 from protocol.errors import MalformedError, TooLargeError, TooNewError
-from protocol.field import LENGTH_BYTES, field
+from protocol.field import LENGTH_BYTES, field, number
+from protocol.reader import Reader
+from protocol.strict import shown
 
-DOMAIN = field(b"umm/manifest")
+DOMAIN = b"umm/manifest"
 VERSION = 1
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILES = 64
+MAX_ABOUT_BYTES = 64
 MAX_TOTAL_BYTES = 2**44
 """16 TiB: all tensors and files of one manifest."""
 
@@ -81,13 +86,12 @@ class Manifest:
         _check_sizes(self.entries)
         if len(self.encode()) > MAX_MANIFEST_BYTES:
             raise TooLargeError(f"a manifest of {len(self.encode())} bytes; the limit is {MAX_MANIFEST_BYTES}")
+        layout.check(self)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """The manifest in these bytes."""
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise TooLargeError(f"a manifest of {len(data)} bytes; the limit is {MAX_MANIFEST_BYTES}")
-        reader = _Reader(data)
+        reader = Reader(data, "a manifest", MAX_MANIFEST_BYTES)
         about = _about(reader)
         files = tuple(_file(reader) for _ in range(reader.count(MAX_FILES, MIN_FILE_BYTES, "files")))
         tensors = tuple(_tensor(reader) for _ in range(reader.count(MAX_TENSORS, MIN_TENSOR_BYTES, "tensors")))
@@ -100,13 +104,13 @@ class Manifest:
 
     @cached_property
     def _encoded(self) -> bytes:
-        parts = [DOMAIN, _number(VERSION, 1), _number(self.about.CODE, 1), field(self.about.encode())]
-        parts.append(_number(len(self.files), 4))
-        parts += [field(f.name.encode()) + _number(f.size, 8) + f.blob_id for f in self.files]
-        parts.append(_number(len(self.tensors), 4))
+        parts = [field(DOMAIN), number(VERSION, 1), number(self.about.CODE, 1), field(self.about.encode())]
+        parts.append(number(len(self.files), 4))
+        parts += [field(f.name.encode()) + number(f.size, 8) + f.blob_id for f in self.files]
+        parts.append(number(len(self.tensors), 4))
         for t in self.tensors:
-            sides = b"".join(_number(side, 8) for side in t.shape)
-            parts += [field(t.name.encode()), field(t.dtype.encode()), _number(len(t.shape), 4), sides, t.blob_id]
+            sides = b"".join(number(side, 8) for side in t.shape)
+            parts += [field(t.name.encode()), field(t.dtype.encode()), number(len(t.shape), 4), sides, t.blob_id]
         return b"".join(parts)
 
     @cached_property
@@ -177,74 +181,22 @@ def _check_sizes(entries: Sequence[FileEntry | TensorEntry]) -> None:
         raise TooLargeError(f"a manifest of {total} bytes in all; the limit is {MAX_TOTAL_BYTES}")
 
 
-class _Reader:
-    """Takes bytes off the front, never more than there are."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, size: int) -> bytes:
-        """The next ``size`` bytes."""
-        found = self._data[self._at : self._at + size]
-        if len(found) != size:
-            raise MalformedError(f"a manifest ends at byte {len(self._data)}, in the middle of something")
-        self._at += size
-        return found
-
-    def number(self, size: int) -> int:
-        """A number of ``size`` bytes."""
-        return int.from_bytes(self.take(size), "little")
-
-    def field(self) -> bytes:
-        """A length and as many bytes."""
-        return self.take(self.number(LENGTH_BYTES))
-
-    def text(self) -> str:
-        """A field of UTF-8."""
-        try:
-            return self.field().decode("utf-8")
-        except UnicodeDecodeError:
-            raise MalformedError(f"a manifest has a name before byte {self._at} that is not UTF-8") from None
-
-    def count(self, limit: int, least: int, what: str) -> int:
-        """How many entries follow, checked before any is made."""
-        found = self.number(4)
-        if found > limit:
-            raise TooLargeError(f"a manifest claims {found} {what}; the limit is {limit}")
-        if found * least > len(self._data) - self._at:
-            raise MalformedError(f"a manifest claims {found} {what}, more than its bytes can hold")
-        return found
-
-    def end(self) -> None:
-        """Refuse anything that is left."""
-        if self._at != len(self._data):
-            raise MalformedError(f"a manifest has {len(self._data) - self._at} bytes after its end")
-
-
-def _about(reader: _Reader) -> About:
-    if reader.take(len(DOMAIN)) != DOMAIN:
-        raise MalformedError("these bytes are not a manifest")
-    version = reader.number(1)
-    if version > VERSION:
-        raise TooNewError(f"a manifest of version {version}; this program reads version {VERSION}, so update it")
-    if version < VERSION:
-        raise MalformedError(f"a manifest of version {version}, which there never was")
+def _about(reader: Reader) -> About:
+    reader.domain(DOMAIN)
+    reader.version(VERSION)
     code = reader.number(1)
+    if code > max(KINDS):
+        raise TooNewError(f"a manifest of the kind {code}, which this program does not know; update it")
     if code not in KINDS:
         raise MalformedError(f"a manifest of the unknown kind {code}")
-    return KINDS[code].parse(reader.field())
+    return KINDS[code].parse(reader.field(MAX_ABOUT_BYTES))
 
 
-def _file(reader: _Reader) -> FileEntry:
-    return FileEntry(reader.text(), reader.number(8), reader.take(DIGEST_BYTES))
+def _file(reader: Reader) -> FileEntry:
+    return FileEntry(reader.text(MAX_NAME_BYTES), reader.number(8), reader.take(DIGEST_BYTES))
 
 
-def _tensor(reader: _Reader) -> TensorEntry:
-    name, dtype = reader.text(), reader.text()
+def _tensor(reader: Reader) -> TensorEntry:
+    name, dtype = reader.text(MAX_NAME_BYTES), reader.text(MAX_NAME_BYTES)
     shape = tuple(reader.number(8) for _ in range(reader.count(MAX_DIMENSIONS, 8, "dimensions")))
     return TensorEntry(name, dtype, shape, reader.take(DIGEST_BYTES))
-
-
-def _number(value: int, size: int) -> bytes:
-    return value.to_bytes(size, "little")

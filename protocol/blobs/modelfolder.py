@@ -17,9 +17,9 @@ from protocol.blobs.disk import blaming_the_machine, read_up_to
 from protocol.blobs.kinds import About
 from protocol.blobs.layout import MAX_SHARDS, index_name, single_name
 from protocol.blobs.safetensors_header import PREFIX_BYTES, Entry, header_length, parse_header
-from protocol.blobs.tensor import shown
 from protocol.blobs.weights_json import MAX_JSON_BYTES
 from protocol.errors import EnvironmentFault, MalformedError, TooLargeError, UsageError
+from protocol.strict import shown
 
 MAX_SHARD_NAME_CHARACTERS = 255
 ENDING = ".safetensors"

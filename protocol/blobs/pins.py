@@ -1,6 +1,7 @@
 """Who needs which blobs, on the disk: ``pins/<holder>/<blob id>`` is an empty file for every pin.
 
-A pin is one file's name, so it is there or not, whatever kills the process.
+A pin is one file's name, so it is there or not, whatever kills the process; after a failure of power, those of the last
+flush are.
 """
 
 import os

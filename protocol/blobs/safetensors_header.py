@@ -14,14 +14,13 @@ A hole or a tail would be a place to hide other data; the reference implementati
 from dataclasses import dataclass
 
 from protocol.blobs import weights_json
-from protocol.blobs.tensor import MAX_TENSORS, byte_size, check_name, shown
+from protocol.blobs.tensor import MAX_TENSORS, METADATA, byte_size, check_name
 from protocol.blobs.weights_json import MAX_JSON_BYTES
 from protocol.errors import MalformedError, TooLargeError
+from protocol.strict import shown
 
 PREFIX_BYTES = 8
 """The length of the header, little-endian, unsigned."""
-
-METADATA = "__metadata__"
 
 
 @dataclass(frozen=True)

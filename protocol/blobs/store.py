@@ -5,7 +5,7 @@ store's folder lie ``blobs/ab/<id>``, one file a blob (``blobfile``), and ``pins
 
 1. A chunk is verified before anything of it touches the disk, and again whenever it is read.
 2. A chunk that ``put_chunk`` has returned for is there after the process is killed at any moment. (After a failure of
-   power, of what was not flushed some may be missing again; nothing wrong is ever believed.)
+   power, of what was not flushed some may be missing again, pins too; nothing wrong is ever believed.)
 3. The same blob is kept once, however many checkpoints it is a part of.
 4. The files of all blobs together never exceed the quota: room is made when a blob is opened, for all of it, by
    evicting unpinned blobs used longest ago. A pinned blob is never evicted. Pin what you fill before you open it.
@@ -23,7 +23,7 @@ from threading import RLock
 from protocol.blobs import blobfile, pins
 from protocol.blobs.blobfile import BlobFile
 from protocol.blobs.chunks import CHUNK_BYTES, DIGEST_BYTES, ChunkList
-from protocol.blobs.disk import blaming_the_machine, hold, sync_path
+from protocol.blobs.disk import blaming_the_machine, hold, make_folder, sync_all
 from protocol.blobs.list_cache import ListCache
 from protocol.blobs.quota import Quota
 from protocol.blobs.source import DiskSource, StoreDamage
@@ -44,12 +44,12 @@ class Store(DiskSource):
         self._blobs, self._partial, self._pins = folder / "blobs", folder / "partial", folder / "pins"
         self._quota = Quota(quota_bytes)
         self._lists = ListCache()
-        self._unflushed: set[bytes] = set()
+        self._unflushed: set[Path] = set()
         self._lock = RLock()
         self._held = ExitStack()
         with ExitStack() as undo, blaming_the_machine("open the store", folder):
             for path in (folder, self._blobs, self._partial, self._pins):
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(path)
             busy = f"another process uses the store {folder}; stop it or choose another folder"
             self._held.callback(os.close, hold(folder, busy))
             undo.callback(self._held.close)
@@ -74,6 +74,7 @@ class Store(DiskSource):
                 self._remove(victim)
             self._create(chunks)
             self._quota.add(chunks.id, size)
+            self._unflushed.add(self._path(chunks.id))
             self._lists.add(chunks)
 
     def put_chunk(self, blob_id: bytes, index: int, data: bytes | bytearray | memoryview) -> None:
@@ -98,20 +99,16 @@ class Store(DiskSource):
         return chunks
 
     def flush(self) -> None:
-        """Make everything that was put until now outlive a failure of power."""
+        """Make every chunk that was put and every pin that was set or dropped until now outlive a failure of power."""
         with self._lock:
-            ids, self._unflushed = self._unflushed, set()
-        for blob_id in ids:
-            path = self._path(blob_id)
-            try:
-                with blaming_the_machine("flush", path):
-                    if path.exists():
-                        sync_path(path)
-                        sync_path(path.parent)
-            except EnvironmentFault:
-                with self._lock:
-                    self._unflushed |= ids
-                raise
+            paths, self._unflushed = self._unflushed, set()
+        try:
+            with blaming_the_machine("flush", self.folder):  # a file before the names that lead to it
+                sync_all([*paths, *{path.parent for path in paths}, self._blobs])
+        except EnvironmentFault:
+            with self._lock:
+                self._unflushed |= paths
+            raise
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -163,6 +160,7 @@ class Store(DiskSource):
         pins.check_holder(holder)
         with self._lock, blaming_the_machine("write a pin in", self._pins):
             pins.add(self._pins, blob_id, holder)
+            self._unflushed.add(self._pins / holder)
             self._quota.pin(blob_id, holder)
 
     def unpin(self, blob_id: bytes, holder: str = LOCAL) -> None:
@@ -170,6 +168,7 @@ class Store(DiskSource):
         pins.check_holder(holder)
         with self._lock, blaming_the_machine("remove a pin in", self._pins):
             pins.drop(self._pins, blob_id, holder)
+            self._unflushed.add(self._pins / holder)
             self._quota.unpin(blob_id, holder)
 
     def release(self, holder: str) -> None:
@@ -221,14 +220,14 @@ class Store(DiskSource):
     def _remove(self, blob_id: bytes) -> None:
         self._path(blob_id).unlink(missing_ok=True)
         self._lists.drop(blob_id)
-        self._unflushed.discard(blob_id)
+        self._unflushed.discard(self._path(blob_id))
         self._quota.remove(blob_id)
 
     def _finish(self, blob_id: bytes, file: BlobFile, index: int) -> None:
         if file.removed():
             raise UsageError(f"blob {blob_id.hex()} was evicted while it was filled; pin it, then open it again")
         file.mark(index)
-        self._unflushed.add(blob_id)
+        self._unflushed.add(self._path(blob_id))
         self._quota.touch(blob_id)
 
     def _is_sound(self, blob_id: bytes) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from protocol.blobs.chunks import MAX_BLOB_BYTES
 from protocol.errors import MalformedError, TooLargeError
-from protocol.strict import CONTROL_CHARACTER
+from protocol.strict import CONTROL_CHARACTER, shown
 
 MAX_TENSORS = 262_144
 """Tensors in one file, folder or manifest; the largest public models have about 140 000."""
@@ -18,8 +18,8 @@ MAX_DIMENSIONS = 16
 MAX_SIDE = 2**63 - 1
 """One number of a shape, also where another one is 0."""
 
-MAX_SHOWN_CHARACTERS = 80
-"""How much of a stranger's text an error message repeats."""
+METADATA = "__metadata__"
+"""What lies under this name in a header of safetensors is no tensor."""
 
 DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32, "I64": 64, "U64": 64,
@@ -30,13 +30,15 @@ DTYPE_BITS = {
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a name that is empty, too long, not Unicode text or unfit to print."""
+    """Refuse a name that is empty, too long, not Unicode text, unfit to print or taken."""
     try:
         length = len(name.encode("utf-8"))
     except UnicodeEncodeError:
         raise MalformedError(f"{where} has a tensor name that is not Unicode text: {shown(name)}") from None
     if not 0 < length <= MAX_NAME_BYTES:
         raise MalformedError(f"{where} has a tensor name of {length} bytes; 1 to {MAX_NAME_BYTES} are allowed")
+    if name == METADATA:
+        raise MalformedError(f"{where} has a tensor of the name {METADATA}, which a weight file has for something else")
     if CONTROL_CHARACTER.search(name):
         raise MalformedError(f"{where} has a control character in the tensor name {shown(name)}")
 
@@ -57,8 +59,3 @@ def byte_size(dtype: str, shape: Sequence[int], where: str) -> int:
     if bits % 8:
         raise MalformedError(f"{where} has {bits} bits, which are not whole bytes")
     return bits // 8
-
-
-def shown(text: str) -> str:
-    """A stranger's text quoted, escaped and cut to a length fit for one line."""
-    return ascii(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "...")

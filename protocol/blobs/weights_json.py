@@ -10,9 +10,8 @@ Such documents have one entry for every tensor, so the limits of ``strict`` do n
 import json
 from typing import Any
 
-from protocol.blobs.tensor import shown
 from protocol.errors import MalformedError, TooLargeError
-from protocol.strict import JsonObject
+from protocol.strict import JsonObject, shown
 
 MAX_JSON_BYTES = 16 * 2**20
 """A header or an index. The longest public ones take about a quarter of it."""

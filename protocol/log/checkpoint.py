@@ -17,8 +17,9 @@ from typing import Self
 from protocol import merkle
 from protocol.errors import ForgedError, MalformedError, UsageError
 from protocol.identity import Key, PublicKey
-from protocol.log.lines import hash_of, number, to_base64
+from protocol.log.lines import hash_of, number
 from protocol.log.note import Note, NoteKey
+from protocol.strict import shown, to_base64
 
 ORIGIN = re.compile(r"umm/round/[0-9a-f]{64}/[0-9a-f]{64}", re.ASCII)
 """Of our own logs. What a node signs in plain begins like this and can be mistaken for nothing else that it signs."""
@@ -64,7 +65,7 @@ class Checkpoint:
         opened.verify(key)
         found = cls.parse(opened.text)
         if found.origin != key.name:
-            raise ForgedError(f"a checkpoint of the log {found.origin[:160]!a}, not of {key.name!a}")
+            raise ForgedError(f"a checkpoint of the log {shown(found.origin)}, not of {shown(key.name)}")
         return found
 
     @classmethod
@@ -84,7 +85,7 @@ class Checkpoint:
     def sign(self, key: Key) -> bytes:
         """A note with the keeper's signature."""
         if not ORIGIN.fullmatch(self.origin) or not self.origin.endswith(key.public.id.hex()):
-            raise UsageError(f"{key.public.name} does not keep the log {self.origin[:160]!a}")
+            raise UsageError(f"{key.public.name} does not keep the log {shown(self.origin)}")
         if self.extensions:
             raise UsageError("checkpoints are signed without extension lines")
         return Note.sign(self.text, self.origin, key).encode()

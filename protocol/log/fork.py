@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from protocol import merkle
-from protocol.errors import ForgedError, MalformedError, TooLargeError, TooNewError
+from protocol.errors import ForgedError, MalformedError, TooLargeError
 from protocol.field import field
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.note import MAX_NOTE_BYTES, NoteKey
+from protocol.reader import Reader
 
 DOMAIN = b"umm/log-fork"
 VERSION = 1
 
 MAX_FORK_BYTES = 2 * MAX_NOTE_BYTES + 4096
-
-LENGTH_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,10 @@ class Fork:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """A proof that nobody has checked yet."""
-        if len(data) > MAX_FORK_BYTES:
-            raise TooLargeError(f"a fork proof of {len(data)} bytes; at most {MAX_FORK_BYTES} are allowed")
-        head = field(DOMAIN)
-        if not data.startswith(head) or data[len(head) : len(head) + 1] in (b"", b"\0"):
-            raise MalformedError(f"a fork proof does not begin with {DOMAIN.decode()} and a version")
-        if data[len(head)] > VERSION:
-            raise TooNewError(f"a fork proof of version {data[len(head)]}; this program knows {VERSION}. Update it")
-        older, rest = _field_of(data[len(head) + 1 :])
-        newer, rest = _field_of(rest)
-        if len(rest) % merkle.HASH_BYTES:
-            raise MalformedError(f"a fork proof has a path of {len(rest)} bytes, not of whole hashes")
-        nodes = range(0, len(rest), merkle.HASH_BYTES)
-        return cls(older, newer, tuple(rest[i : i + merkle.HASH_BYTES] for i in nodes))
+        reader = Reader(data, "a fork proof", MAX_FORK_BYTES)
+        reader.domain(DOMAIN)
+        reader.version(VERSION)
+        return cls(reader.field(MAX_NOTE_BYTES, "note"), reader.field(MAX_NOTE_BYTES, "note"), reader.hashes())
 
     def encode(self) -> bytes:
         """The bytes that ``parse`` reads."""
@@ -73,11 +63,3 @@ class Fork:
             raise ForgedError("the fork proof's path does not lead to the root of the newer checkpoint")
         if before == older.root:
             raise ForgedError("the two checkpoints of the fork proof tell the same story")
-
-
-def _field_of(data: bytes) -> tuple[bytes, bytes]:
-    """The first field, and what is behind it."""
-    length = int.from_bytes(data[:LENGTH_BYTES], "little")
-    if len(data) < LENGTH_BYTES + length:
-        raise MalformedError("a fork proof ends within a field")
-    return data[LENGTH_BYTES : LENGTH_BYTES + length], data[LENGTH_BYTES + length :]

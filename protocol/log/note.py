@@ -19,7 +19,7 @@ from typing import Self
 
 from protocol.errors import ForgedError, MalformedError, TooLargeError
 from protocol.identity import Key, PublicKey
-from protocol.log.lines import from_base64, to_base64
+from protocol.strict import from_base64, shown, to_base64
 
 MAX_NOTE_BYTES = 128 * 1024
 """Sixteen signatures of 5 kB each, as the specification has them in mind, and their names."""
@@ -56,8 +56,8 @@ class NoteSignature:
         dash, _, rest = line.partition(" ")
         name, space, text = rest.partition(" ")
         if f"{dash} " != DASH or not space:
-            raise MalformedError(f"a note's signature line reads {line[:60]!a}")
-        data = from_base64(text, "a note's signature")
+            raise MalformedError(f"a note's signature line reads {shown(line)}")
+        data = from_base64(text, "a note's signature", MAX_NOTE_BYTES)
         return cls(name, data[:KEY_ID_BYTES], data[KEY_ID_BYTES:])
 
     def encode(self) -> str:
@@ -81,12 +81,12 @@ class NoteKey:
         parts = text.split("+", 2)
         if len(parts) != 3:
             raise MalformedError("a note's key has three parts with a plus sign between them")
-        data = from_base64(parts[2], "a note's key")
+        data = from_base64(parts[2], "a note's key", MAX_NOTE_BYTES)
         if data[:1] != bytes([ECDSA]):
             raise MalformedError(f"a note's key is of the type {data[:1].hex()}; only 02, ECDSA, is known")
         made = cls(parts[0], PublicKey.from_der(data[1:]))
         if made.id.hex() != parts[1]:
-            raise MalformedError(f"a note's key has the id {made.id.hex()}, not {parts[1][:40]!a}")
+            raise MalformedError(f"a note's key has the id {made.id.hex()}, not {shown(parts[1])}")
         return made
 
     def encode(self) -> str:
@@ -145,7 +145,7 @@ class Note:
         """Refuse a note that this key did not sign."""
         named = [s.signature for s in self.signatures if (s.name, s.key_id) == (key.name, key.id)]
         if not named:
-            raise ForgedError(f"the note is not signed by {key.name!a} with the key {key.id.hex()}")
+            raise ForgedError(f"the note is not signed by {shown(key.name)} with the key {key.id.hex()}")
         for signature in named:
             key.public.verify_raw(signature, self.text.encode())
 
@@ -172,6 +172,6 @@ def _check_characters(text: str) -> None:
 def _check_key_name(name: str) -> None:
     _check_characters(name)
     if not name or "+" in name or any(character.isspace() for character in name):
-        raise MalformedError(f"a note's key has the name {name[:60]!a}; it has neither spaces nor a plus sign")
+        raise MalformedError(f"a note's key has the name {shown(name)}; it has neither spaces nor a plus sign")
     if len(name.encode()) > MAX_KEY_NAME_BYTES:
         raise TooLargeError(f"a note's key has a name of more than {MAX_KEY_NAME_BYTES} bytes")

@@ -26,8 +26,9 @@ from typing import Self
 from protocol import merkle
 from protocol.errors import ForgedError, MalformedError, TooLargeError, TooNewError
 from protocol.log.checkpoint import Checkpoint
-from protocol.log.lines import from_base64, hash_of, number, to_base64
+from protocol.log.lines import hash_of, number
 from protocol.log.note import MAX_NOTE_BYTES, NoteKey
+from protocol.strict import from_base64, shown, to_base64
 
 HEADER = "c2sp.org/tlog-proof@v1"
 ANY_HEADER = re.compile(r"c2sp\.org/tlog-proof@v[1-9][0-9]{0,5}", re.ASCII)
@@ -62,11 +63,11 @@ class Inclusion:
         if lines[0] != HEADER:
             if ANY_HEADER.fullmatch(lines[0]):
                 raise TooNewError(f"an inclusion proof of the form {lines[0]}; this program knows {HEADER}. Update it")
-            raise MalformedError(f"an inclusion proof begins with {lines[0][:60]!a}")
+            raise MalformedError(f"an inclusion proof begins with {shown(lines[0])}")
         del lines[0]
         extra = b""
         if lines and lines[0].startswith("extra "):
-            extra = from_base64(lines.pop(0).removeprefix("extra "), "an inclusion proof's extra data")
+            extra = from_base64(lines.pop(0).removeprefix("extra "), "an inclusion proof's extra data", MAX_EXTRA_BYTES)
             if not extra:
                 raise MalformedError("an inclusion proof has a line for extra data and none in it")
         if not lines or not lines[0].startswith("index "):
@@ -102,7 +103,7 @@ class Growth:
         """A proof that nobody has checked yet."""
         lines, checkpoint = _divided(data, "a growth proof")
         if not lines[0].startswith("old "):
-            raise MalformedError(f"a growth proof begins with {lines[0][:60]!a}")
+            raise MalformedError(f"a growth proof begins with {shown(lines[0])}")
         old = number(lines[0].removeprefix("old "), "a growth proof's size")
         return cls(old, _hashes(lines[1:]), checkpoint)
 
@@ -114,7 +115,7 @@ class Growth:
         """The newer checkpoint, shown to have grown from the older one, which the same key signed before."""
         found = Checkpoint.open(self.checkpoint, key)
         if (older.origin, older.size) != (key.name, self.old):
-            raise ForgedError(f"the proof speaks of size {self.old}, not of {older.size} of {older.origin[:160]!a}")
+            raise ForgedError(f"the proof speaks of size {self.old}, not of {older.size} of {shown(older.origin)}")
         if self.old or self.path:
             merkle.check_consistency(older.root, self.old, found.root, found.size, self.path, merkle.sha256_hash)
         return found

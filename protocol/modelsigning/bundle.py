@@ -9,8 +9,6 @@ Rules, beyond those of JSON (``strict``):
 4. Base64 in its one canonical spelling.
 """
 
-import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from protocol.envelope import pae
 from protocol.errors import ForgedError, MalformedError, TooLargeError, TooNewError, TooOldError
 from protocol.identity import Key, PublicKey
 from protocol.modelsigning.statement import MAX_STATEMENT_BYTES, exactly, fields_of, items, text
-from protocol.strict import JsonObject, canonical, parse_object
+from protocol.strict import JsonObject, canonical, from_base64, parse_object, shown, to_base64
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 ANY_MEDIA_TYPE = re.compile(
@@ -72,10 +70,10 @@ class Bundle:
 
     def encode(self) -> bytes:
         """The file's bytes."""
-        signature = {"keyid": "", "sig": _base64(self.signature)}
+        signature = {"keyid": "", "sig": to_base64(self.signature)}
         bundle = {
             "dsseEnvelope": {
-                "payload": _base64(self.payload),
+                "payload": to_base64(self.payload),
                 "payloadType": PAYLOAD_TYPE,
                 "signatures": [signature],
             },
@@ -93,8 +91,8 @@ class Bundle:
         hint = _hint(bundle["verificationMaterial"])
         envelope = exactly(bundle["dsseEnvelope"], {"payload", "payloadType", "signatures"}, "the envelope")
         if envelope["payloadType"] != PAYLOAD_TYPE:
-            raise MalformedError(f"the envelope holds {envelope['payloadType']!r:.80}, not {PAYLOAD_TYPE}")
-        payload = _from_base64(envelope["payload"], MAX_STATEMENT_BYTES, "the payload")
+            raise MalformedError(f"the envelope holds {shown(envelope['payloadType'])}, not {PAYLOAD_TYPE}")
+        payload = from_base64(text(envelope["payload"], "the payload"), "the payload", MAX_STATEMENT_BYTES)
         return cls(hint, payload, _signature(envelope["signatures"]))
 
 
@@ -105,7 +103,7 @@ def key_hint(public: PublicKey) -> str:
 
 def public_pem(public: PublicKey) -> bytes:
     """The file to give to ``model_signing verify key --public_key``."""
-    code = base64.b64encode(public.der)
+    code = to_base64(public.der).encode()
     lines = [code[i : i + PEM_COLUMNS] for i in range(0, len(code), PEM_COLUMNS)]
     return b"\n".join([b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""])
 
@@ -116,7 +114,7 @@ def _check_media_type(bundle: JsonObject) -> None:
         return
     known = ANY_MEDIA_TYPE.fullmatch(found)
     if not known:
-        raise MalformedError(f"{WHAT} has the media type {found!r:.80}, not {MEDIA_TYPE}")
+        raise MalformedError(f"{WHAT} has the media type {shown(found)}, not {MEDIA_TYPE}")
     major, minor = (int(number) for number in known.groups() if number is not None)
     if (major, minor) > VERSION:
         raise TooNewError(f"{WHAT} is of version {major}.{minor}, which this program does not know; update it")
@@ -147,21 +145,4 @@ def _signature(value: object) -> bytes:
     if keyid is not None and not isinstance(keyid, str):
         raise MalformedError("a signature has a keyid that is not text")
     exactly(signature, {"sig"}, "a signature")
-    return _from_base64(signature["sig"], MAX_SIGNATURE_BYTES, "a signature")
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _from_base64(value: object, limit: int, what: str) -> bytes:
-    code = text(value, what)
-    if len(code) > 4 * (limit // 3 + 1):
-        raise TooLargeError(f"{what} has {len(code)} characters of base64, for at most {limit} bytes")
-    try:
-        data = base64.b64decode(code, validate=True)
-    except (ValueError, binascii.Error):
-        raise MalformedError(f"{what} is not base64") from None
-    if _base64(data) != code:
-        raise MalformedError(f"{what} is not the one spelling of its base64")
-    return data
+    return from_base64(text(signature["sig"], "a signature"), "a signature", MAX_SIGNATURE_BYTES)

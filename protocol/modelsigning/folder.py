@@ -21,6 +21,7 @@ from threading import Event
 from protocol.blobs.disk import blaming_the_machine
 from protocol.errors import EnvironmentFault, MalformedError, TooLargeError, UsageError
 from protocol.modelsigning.statement import MAX_FILES, check_name
+from protocol.strict import shown
 
 BUNDLE_FILE = "model.sig"
 CLAIMS_FILE = "claims.jsonl"
@@ -109,11 +110,11 @@ def _entries(path: Path) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str], name: str, folder: Path) -> bool:
     check_name(name, f"in {folder}, a name")
     if entry.is_symlink():
-        raise MalformedError(f"{name!r} in {folder} is a symbolic link; put the file itself in its place")
+        raise MalformedError(f"{shown(name)} in {folder} is a symbolic link; put the file itself in its place")
     if entry.is_file(follow_symlinks=False):
         return False
     if not entry.is_dir(follow_symlinks=False):
-        raise MalformedError(f"{name!r} in {folder} is neither a file nor a folder; remove it")
+        raise MalformedError(f"{shown(name)} in {folder} is neither a file nor a folder; remove it")
     return True
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import ForgedError, MalformedError, TooLargeError, TooNewError, TooOldError
-from protocol.strict import CONTROL_CHARACTER, JsonObject, canonical, parse_object
+from protocol.strict import CONTROL_CHARACTER, JsonObject, canonical, parse_object, shown
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
@@ -61,7 +61,7 @@ class Resource:
     def __post_init__(self) -> None:
         check_name(self.name, "a file's name")
         if len(self.digest) != DIGEST_BYTES:
-            raise MalformedError(f"the digest of {self.name!r} has {len(self.digest)} bytes, not {DIGEST_BYTES}")
+            raise MalformedError(f"the digest of {shown(self.name)} has {len(self.digest)} bytes, not {DIGEST_BYTES}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Statement:
 
     def __post_init__(self) -> None:
         if not self.model or not _is_text(self.model):
-            raise MalformedError(f"{WHAT} has {self.model!r:.80} for the name of the model")
+            raise MalformedError(f"{WHAT} has {shown(self.model)} for the name of the model")
         if not self.resources:
             raise MalformedError(f"{WHAT} lists no file; an empty folder is not a model")
         _check_count(len(self.resources), MAX_FILES, "files")
@@ -128,27 +128,27 @@ class Statement:
 def check_name(name: str, what: str) -> None:
     """Refuse a path that is not plain, relative and printable, or that means another file elsewhere."""
     if not _is_text(name):
-        raise MalformedError(f"{what} is not Unicode text without control characters: {name!r:.80}; rename the file")
+        raise MalformedError(f"{what} is not Unicode text without control characters: {shown(name)}; rename the file")
     if (length := len(name.encode("utf-8"))) > MAX_NAME_BYTES:
         raise TooLargeError(f"{what} has {length} bytes; at most {MAX_NAME_BYTES} are allowed")
     parts = name.split("/")
     if len(parts) > MAX_COMPONENTS:
         raise TooLargeError(f"{what} lies {len(parts)} levels deep; at most {MAX_COMPONENTS} are allowed")
     if "\\" in name or any(part in ("", ".", "..") for part in parts):
-        raise MalformedError(f"{what} is {name!r}, which is not a plain path inside the folder")
+        raise MalformedError(f"{what} is {shown(name)}, which is not a plain path inside the folder")
 
 
 def check_ignored_path(path: str) -> None:
     """Refuse an ignored path that is a pattern or leads out of the folder."""
     check_name(path, "an ignored path")
     if GLOB_CHARACTERS & set(path):
-        raise MalformedError(f"the ignored path {path!r} is a pattern; only plain paths may be ignored")
+        raise MalformedError(f"the ignored path {shown(path)} is a pattern; only plain paths may be ignored")
 
 
 def listed(names: Sequence[str]) -> str:
     """A stranger's names for a message: quoted, and only a few of many."""
-    shown = ", ".join(repr(name) for name in names[:MAX_LISTED_NAMES])
-    return shown if len(names) <= MAX_LISTED_NAMES else f"{shown} and {len(names) - MAX_LISTED_NAMES} more"
+    first = ", ".join(shown(name) for name in names[:MAX_LISTED_NAMES])
+    return first if len(names) <= MAX_LISTED_NAMES else f"{first} and {len(names) - MAX_LISTED_NAMES} more"
 
 
 def exactly(value: object, keys: set[str], what: str) -> JsonObject:
@@ -193,15 +193,15 @@ def _is_text(value: str) -> bool:
 def _check_types(fields: JsonObject) -> None:
     """Too old, too new and nonsense get three different answers."""
     if fields.get("_type") != STATEMENT_TYPE:
-        raise MalformedError(f"{WHAT} is of type {fields.get('_type')!r:.80}, not {STATEMENT_TYPE}")
+        raise MalformedError(f"{WHAT} is of type {shown(fields.get('_type'))}, not {STATEMENT_TYPE}")
     found = text(fields.get("predicateType"), "the predicate type")
     if found == PREDICATE_TYPE:
         return
     if found == OLD_PREDICATE_TYPE:
         raise TooOldError(f"{WHAT} is of the kind {found}, from before version 1.0; sign the model again")
     if NEW_PREDICATE_TYPE.fullmatch(found):
-        raise TooNewError(f"{WHAT} is of the kind {found:.80}, which this program does not know; update it")
-    raise MalformedError(f"{WHAT} is of the kind {found!r:.80}, which is not a model signature ({PREDICATE_TYPE})")
+        raise TooNewError(f"{WHAT} is of the kind {shown(found)}, which this program does not know; update it")
+    raise MalformedError(f"{WHAT} is of the kind {shown(found)}, which is not a model signature ({PREDICATE_TYPE})")
 
 
 def _subject(value: object) -> tuple[str, bytes]:
@@ -220,9 +220,9 @@ def _ignored(value: object) -> tuple[str, ...]:
         raise MalformedError("the files were hashed in shards; only whole files (method `files`) are verified here")
     exactly(how, {"method", "hash_type", "allow_symlinks"}, "the serialization")
     if how["method"] != METHOD:
-        raise MalformedError(f"the serialization method is {how['method']!r:.80}, not {METHOD!r}")
+        raise MalformedError(f"the serialization method is {shown(how['method'])}, not {METHOD}")
     if how["hash_type"] != HASH:
-        raise MalformedError(f"the files were hashed with {how['hash_type']!r:.80}; only {HASH} is verified here")
+        raise MalformedError(f"the files were hashed with {shown(how['hash_type'])}; only {HASH} is verified here")
     if how["allow_symlinks"] is not False:
         raise MalformedError("symbolic links were followed when signing; only plain files are verified here")
     return tuple(sorted({text(path, "an ignored path") for path in ignored}))
@@ -233,9 +233,9 @@ def _resource(value: object) -> Resource:
     name = text(entry.get("name"), "a resource's name")
     if entry.get("algorithm") != HASH:
         raise MalformedError(
-            f"the resource {name!r:.80} has the algorithm {entry.get('algorithm')!r:.80}, not {HASH!r}"
+            f"the resource {shown(name)} has the algorithm {shown(entry.get('algorithm'))}, not {HASH}"
         )
-    return Resource(name, _digest(entry.get("digest"), f"the resource {name!r:.80}"))
+    return Resource(name, _digest(entry.get("digest"), f"the resource {shown(name)}"))
 
 
 def _digest(value: object, what: str) -> bytes:
@@ -253,7 +253,7 @@ def _check_order(names: list[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise MalformedError(f"{WHAT} lists {name!r} twice")
+            raise MalformedError(f"{WHAT} lists {shown(name)} twice")
         seen.add(name)
     if names not in (sorted(names), sorted(names, key=lambda name: name.split("/"))):
         raise MalformedError(f"{WHAT} does not list its files in order")

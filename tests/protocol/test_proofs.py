@@ -186,6 +186,7 @@ def test_proofs_are_valid_once_built() -> None:
         {"name": "\ud800"},
         {"name": "n" * 1025},
         {"name": "a\u202eb"},
+        {"name": "__metadata__"},
         {"dtype": "BF16\n"},
         {"shape": (-1,)},
         {"shape": (2**63, 0)},

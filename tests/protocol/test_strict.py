@@ -8,7 +8,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.errors import MalformedError, TooLargeError
-from protocol.strict import MAX_DEPTH, MAX_INTEGER, MAX_NODES, canonical, parse_object
+from protocol.strict import (
+    MAX_DEPTH,
+    MAX_INTEGER,
+    MAX_NODES,
+    canonical,
+    from_base64,
+    parse_object,
+    shown,
+    to_base64,
+)
 from tests.fuzz import fuzz_strict
 from tests.protocol.hostile.make_strict import FOLDER, faults
 
@@ -196,3 +205,28 @@ def test_levels_are_counted_as_the_parser_sees_them(levels: list[tuple[bool, str
     else:
         with pytest.raises(MalformedError, match="nested deeper"):
             parsed(document)
+
+
+@given(st.binary(max_size=40))
+def test_base64_has_one_spelling(data: bytes) -> None:
+    assert from_base64(to_base64(data), "the text", len(data)) == data
+
+
+@pytest.mark.parametrize("text", ["YQ", "YQ=", "YR==", "YQ==\n", " YQ==", "-_8=", "Y", "é", "YQ==YQ=="])
+def test_other_spellings_of_base64_are_refused(text: str) -> None:
+    with pytest.raises(MalformedError, match="the text is not base64 in its one spelling"):
+        from_base64(text, "the text", 99)
+
+
+def test_base64_is_measured_before_it_is_read() -> None:
+    with pytest.raises(TooLargeError, match="the text has 8 characters of base64, for at most 3 bytes"):
+        from_base64("********", "the text", 3)
+    with pytest.raises(TooLargeError, match="the text has 2 bytes; at most 1"):
+        from_base64("YWI=", "the text", 1)
+
+
+def test_what_a_stranger_wrote_is_repeated_quoted_escaped_and_cut() -> None:
+    assert shown("a'\x1b\u202eé") == ascii("a'\x1b\u202eé")
+    assert shown("x" * 81) == f"'{'x' * 80}...'"
+    assert (shown(None), shown(["é"])) == ("None", "['\\xe9']")
+    assert len(shown([0] * 1000)) == 80

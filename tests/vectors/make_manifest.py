@@ -30,7 +30,7 @@ TENSORS: list[Tensor] = [
 
 MANIFESTS: list[tuple[str, int, bytes, list[File], list[Tensor]]] = [
     ("checkpoint", 1, b"", [CONFIG, ("tokenizer.json", "7b7d0a"), ("vocab.txt", "")], TENSORS),
-    ("delta", 2, BASE, [], TENSORS[:2]),
+    ("delta", 2, BASE + b"\x01", [], TENSORS[:2]),
     ("adapter", 3, BASE, [("adapter_config.json", "7b7d0a")], [("lora_A.weight", "F32", [1, 2], "0000803f000000bf")]),
     ("distributions", 4, BASE + (64).to_bytes(2, "little"), [("responses.jsonl", "7b7d0a")], [TENSORS[3]]),
 ]

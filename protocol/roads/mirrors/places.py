@@ -20,10 +20,11 @@ from protocol.blobs import weights_json
 from protocol.blobs.layout import MAX_SHARDS, index_name, single_name
 from protocol.blobs.manifest import FileEntry, Manifest, TensorEntry
 from protocol.blobs.safetensors_header import PREFIX_BYTES, Entry, header_length, parse_header
-from protocol.blobs.tensor import MAX_TENSORS, shown
+from protocol.blobs.tensor import MAX_TENSORS
 from protocol.blobs.weights_json import MAX_JSON_BYTES
 from protocol.errors import MalformedError, TooLargeError, UnavailableError
 from protocol.roads.mirrors.files import Files
+from protocol.strict import shown
 
 SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.safetensors")
 

@@ -11,41 +11,46 @@ from hypothesis import strategies as st
 
 from protocol.blobs.chunks import ChunkList
 from protocol.blobs.kinds import KINDS, Adapter, Checkpoint, Delta, Distributions, kind
+from protocol.blobs.layout import MAX_SHARDS
 from protocol.blobs.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, TensorEntry
 from protocol.errors import MalformedError, PeerError, TooLargeError, TooNewError
 from protocol.field import field
 from tests.fuzz.fuzz_manifest import one
+from tests.vectors.make_manifest import manifest_bytes
 
 TESTS = Path(__file__).parents[2]
 VECTORS: list[dict[str, Any]] = json.loads((TESTS / "vectors" / "manifest.json").read_text())["manifests"]
 HOSTILE = TESTS / "protocol" / "hostile" / "manifest"
 
 STRANGE = "which has no place there"
-CUT = "in the middle of something"
+CUT = "ends within a field"
 
 FAULTS: dict[str, tuple[type[PeerError], str]] = {
-    "empty": (MalformedError, f"ends at byte 0, {CUT}"),
-    "another_format": (MalformedError, "these bytes are not a manifest"),
-    "version_of_the_future": (TooNewError, "a manifest of version 2; this program reads version 1, so update it"),
-    "version_0": (MalformedError, "a manifest of version 0, which there never was"),
+    "empty": (MalformedError, "does not begin with umm/manifest"),
+    "another_format": (MalformedError, "does not begin with umm/manifest"),
+    "version_of_the_future": (TooNewError, "a manifest of version 2; this program knows 1. Update it"),
+    "version_0": (MalformedError, "a manifest of version 0, which never was"),
     "kind_0": (MalformedError, "the unknown kind 0"),
-    "kind_unknown": (MalformedError, "the unknown kind 5"),
+    "kind_unknown": (TooNewError, "the kind 5, which this program does not know"),
     "about_too_long": (MalformedError, "says 1 bytes about its checkpoint; it takes 0"),
-    "about_too_short": (MalformedError, "says 31 bytes about its delta; it takes 32"),
-    "about_of_4_gib": (MalformedError, f"ends at byte 22, {CUT}"),
+    "about_too_short": (MalformedError, "says 31 bytes about its delta; it takes 33"),
+    "about_of_4_gib": (TooLargeError, "a field of 4294967295 bytes; at most 64"),
+    "delta_codec_0": (MalformedError, "a delta in codec 0, which never was"),
+    "delta_codec_of_the_future": (TooNewError, "a delta in codec 2; this program knows 1. Update it"),
+    "delta_without_a_codec": (MalformedError, "says 32 bytes about its delta; it takes 33"),
     "top_k_0": (MalformedError, "distributions of the top 0; 1 to 4096 are allowed"),
     "top_k_too_large": (MalformedError, "distributions of the top 4097"),
-    "cut_in_the_domain": (MalformedError, f"ends at byte 7, {CUT}"),
-    "name_longer_than_the_rest": (MalformedError, f"ends at byte 130, {CUT}"),
-    "cut_in_the_last_blob_id": (MalformedError, f"ends at byte 140, {CUT}"),
+    "cut_in_the_domain": (MalformedError, "does not begin with umm/manifest"),
+    "name_longer_than_the_rest": (MalformedError, f"{CUT}, at byte 130"),
+    "cut_in_the_last_blob_id": (MalformedError, f"{CUT}, at byte 140"),
     "byte_behind": (MalformedError, "1 bytes after its end"),
-    "files_counted_4_billion": (TooLargeError, "claims 4294967295 files; the limit is 64"),
+    "files_counted_4_billion": (TooLargeError, "claims 4294967295 files; at most 64"),
     "files_more_than_bytes": (MalformedError, "claims 60 files, more than its bytes can hold"),
-    "tensors_counted_4_billion": (TooLargeError, "claims 4294967295 tensors; the limit is 262144"),
+    "tensors_counted_4_billion": (TooLargeError, "claims 4294967295 tensors; at most 262144"),
     "tensors_more_than_bytes": (MalformedError, "claims 1000 tensors, more than its bytes can hold"),
     "tensors_none": (MalformedError, "0 tensors; 1 to 262144 are allowed"),
-    "dimensions_counted_4_billion": (TooLargeError, "claims 4294967295 dimensions; the limit is 16"),
-    "dimensions_17": (TooLargeError, "claims 17 dimensions; the limit is 16"),
+    "dimensions_counted_4_billion": (TooLargeError, "claims 4294967295 dimensions; at most 16"),
+    "dimensions_17": (TooLargeError, "claims 17 dimensions; at most 16"),
     "file_up_the_path": (MalformedError, f"'../config.json', {STRANGE}"),
     "file_absolute": (MalformedError, f"'/etc/passwd', {STRANGE}"),
     "file_hidden": (MalformedError, f"'.bashrc', {STRANGE}"),
@@ -58,7 +63,7 @@ FAULTS: dict[str, tuple[type[PeerError], str]] = {
     "file_of_another_kind": (MalformedError, f"'adapter_config.json', {STRANGE}"),
     "file_in_capitals": (MalformedError, f"'Config.json', {STRANGE}"),
     "file_name_empty": (MalformedError, f"'', {STRANGE}"),
-    "file_not_utf8": (MalformedError, "a name before byte 92 that is not UTF-8"),
+    "file_not_utf8": (MalformedError, "a text that is not UTF-8, before byte 92"),
     "file_twice": (MalformedError, "names 'config.json' twice"),
     "files_out_of_order": (MalformedError, "the files of a manifest are not in order: 'config.json' comes too late"),
     "config_missing": (MalformedError, "names no config.json"),
@@ -67,10 +72,11 @@ FAULTS: dict[str, tuple[type[PeerError], str]] = {
     "tensor_twice": (MalformedError, "names 'a' twice"),
     "tensors_out_of_order": (MalformedError, "the tensors of a manifest are not in order: 'a' comes too late"),
     "tensor_name_empty": (MalformedError, "a tensor name of 0 bytes"),
-    "tensor_name_too_long": (MalformedError, "a tensor name of 1025 bytes; 1 to 1024 are allowed"),
+    "tensor_name_too_long": (TooLargeError, "a text of 1025 bytes; at most 1024"),
     "tensor_name_steers_the_terminal": (MalformedError, "a control character in the tensor name 'a\\x1b[2J'"),
     "tensor_name_turns_text_round": (MalformedError, "a control character in the tensor name 'a\\u202e'"),
-    "tensor_name_not_utf8": (MalformedError, "a name before byte 90 that is not UTF-8"),
+    "tensor_name_not_utf8": (MalformedError, "a text that is not UTF-8, before byte 90"),
+    "tensor_named_metadata": (MalformedError, "a tensor of the name __metadata__"),
     "dtype_unknown": (MalformedError, "the unknown dtype 'F31'"),
     "dtype_in_lower_case": (MalformedError, "the unknown dtype 'f32'"),
     "shape_overflows": (TooLargeError, "more values than the 1099511627776 bytes"),
@@ -104,7 +110,7 @@ def test_manifests_are_golden(golden: dict[str, Any]) -> None:
         assert (entry.size, entry.blob_id) == (len(content), ChunkList.of(content).id)
 
 
-@pytest.mark.must("BLB-1", "BLB-2", "BLB-3", "BLB-4", "BLB-5", "BLB-6", "BLB-7", "BLB-8")
+@pytest.mark.must("BLB-1", "BLB-2", "BLB-3", "BLB-4", "BLB-5", "BLB-6", "BLB-7", "BLB-8", "BLB-26")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_hostile_manifest_is_refused_with_its_own_reason(fault: str) -> None:
     error, reason = FAULTS[fault]
@@ -123,7 +129,7 @@ def test_every_hostile_manifest_is_accounted_for() -> None:
 
 @pytest.mark.must("BLB-1")
 def test_a_manifest_over_the_limit_is_refused_before_it_is_looked_at() -> None:
-    with pytest.raises(TooLargeError, match="of 16777217 bytes; the limit is 16777216"):
+    with pytest.raises(TooLargeError, match="of 16777217 bytes; at most 16777216"):
         Manifest.parse(bytes(MAX_MANIFEST_BYTES + 1))
 
 
@@ -134,11 +140,29 @@ def test_a_manifest_over_the_limit_cannot_be_made() -> None:
         replace(SMALL, tensors=tensors)
 
 
+UNFIT = {
+    "marks": (2100, "," * 1000, 1, "more than 2097152 brackets and commas"),
+    "header": (9000, '"' * 1000, 1, "claims a header of"),
+    "index": (6000, "é" * 500, 10**6, "model.safetensors.index.json is"),
+    "files": (MAX_SHARDS + 1, "", 2_500_000_001, "would be 4097; the limit is 4096"),
+}
+"""Tensors, how their names begin, and their bytes: a manifest has room for them, a folder has not."""
+
+
+@pytest.mark.must("BLB-25")
+@pytest.mark.parametrize("what", UNFIT)
+def test_what_could_never_be_assembled_is_refused_before_anything_is_fetched(what: str) -> None:
+    count, stem, size, reason = UNFIT[what]
+    tensors = [(f"{stem}{i:04d}", "U8", [size], "") for i in range(count)]
+    with pytest.raises(TooLargeError, match=reason):
+        Manifest.parse(manifest_bytes(1, b"", [("config.json", "7b7d")], tensors))
+
+
 @pytest.mark.must("BLB-2")
 def test_the_future_is_not_taken_for_nonsense() -> None:
     data = bytearray(SMALL.encode())
     data[len(field(b"umm/manifest"))] = 255
-    with pytest.raises(TooNewError, match="update"):
+    with pytest.raises(TooNewError, match="Update"):
         Manifest.parse(bytes(data))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from protocol.errors import ForgedError, MalformedError, PeerError, UsageError
+from protocol.errors import ForgedError, MalformedError, PeerError, TooLargeError, UsageError
 from protocol.log import Checkpoint, Note, NoteKey, log_key, origin
 from protocol.log.checkpoint import EMPTY_ROOT, ORIGIN
 from protocol.merkle import MAX_LEAVES
@@ -24,7 +24,7 @@ FAULTS: dict[str, tuple[type[PeerError], str]] = {
     "size_beyond_63_bits": (MalformedError, "size is '9223372036854775808'"),
     "size_of_many_digits": (MalformedError, "size is '9999"),
     "root_of_31_bytes": (MalformedError, "root is 31 bytes long"),
-    "root_in_hexadecimal": (MalformedError, "root is 48 bytes long"),
+    "root_in_hexadecimal": (TooLargeError, "root has 64 characters of base64, for at most 32 bytes"),
     "root_of_nothing_is_something": (MalformedError, "no records with a root other than"),
     "empty_extension_line": (MalformedError, "empty line"),
 }
