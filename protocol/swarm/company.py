@@ -9,12 +9,12 @@ Rules:
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
 from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
-from hivemind.dht.protocol import ValidationError
 from hivemind.p2p import P2PDaemonError, PeerID
 from hivemind.utils.multiaddr import Multiaddr
 
@@ -32,6 +32,12 @@ _P2P = b"\xa5\x03"
 
 SAMPLE = 3
 """Nodes asked for a sign of life at once."""
+
+MAX_SAMPLES = 8
+"""Asked one after the other. Where so many are silent, dialling again is quicker."""
+
+COMPANY_SECONDS = 20.0
+"""For all of them."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,7 @@ async def greet(protocol: DHTProtocol, address: str) -> None:
         raise UnavailableError(f"no connection within {DIAL_SECONDS:.0f} s; is the port open, a firewall?") from None
     except (P2PDaemonError, OSError, EOFError, ValueError) as error:
         raise UnavailableError(f"no connection: {error}") from None
-    try:
-        found = await protocol.call_ping(peer, validate=True, strict=True)
-    except ValidationError as error:
-        raise UnavailableError(str(error)) from None
-    if found is None:
-        raise UnavailableError("it is there but does not take part in the swarm: it did not answer a DHT call")
+    await protocol.greet(peer)
 
 
 async def greet_all(protocol: DHTProtocol, addresses: Iterable[str]) -> dict[str, str]:
@@ -90,12 +91,14 @@ async def greet_all(protocol: DHTProtocol, addresses: Iterable[str]) -> dict[str
 
 
 async def has_company(protocol: DHTProtocol, random: Random) -> bool:
-    """Whether any node answers; those that do not are dropped from the routing table on the way."""
-    while peers := protocol.peers:
-        sample = random.sample(peers, min(SAMPLE, len(peers)))
-        if any(await asyncio.gather(*(protocol.call_ping(peer) for peer in sample))):
-            return True
-        await asyncio.sleep(0)  # the routing table forgets the silent ones in a task of its own
+    """Whether any of some nodes answers; those that do not are dropped from the routing table on the way."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(COMPANY_SECONDS):
+            for _ in range(MAX_SAMPLES):
+                peers = protocol.peers
+                sample = random.sample(peers, min(SAMPLE, len(peers)))
+                if any(await asyncio.gather(*(protocol.call_ping(peer) for peer in sample))):
+                    return True
     return False
 
 

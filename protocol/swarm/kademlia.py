@@ -1,47 +1,53 @@
-"""hivemind's DHT protocol, hardened: the same messages, answered with limits.
+"""hivemind's DHT protocol with handlers and callers of our own: the same messages, with limits.
 
 Rules:
 
-1. What a peer offers is kept only within the limits of ``guard`` and ``storage`` and if the validator finds it valid.
+1. What a peer asks for or offers is paid for (``guard``) before any of it is looked at. It is kept only within the
+   limits of ``storage`` and if the validator finds it valid. Whole dictionaries are not taken; none of ours offers one.
 2. A dictionary that was read is freed of its invalid entries; hivemind threw the good ones away with them.
 3. A question has at most ``MAX_KEYS`` keys; its answer never exceeds ``MAX_ANSWER_BYTES``, beyond which hivemind would
    not answer at all and the asker wait in vain.
-4. A peer is one node: a new id replaces its old one. The routing table has at most ``MAX_ROUTED`` nodes.
-5. A node that appears is handed what it should keep, in messages of ``MAX_OFFER_BYTES`` and without holding up others.
-   hivemind sent one message, and forgot the node when that was too large.
-6. Nothing a peer sends raises anything here but what hivemind answers the peer with.
+4. Who names a place in the table, whichever, takes part; where it stands and where others do follows from their ids
+   (``table``). At most ``BUCKET_NODES`` others are believed for each key.
+5. A node that appears is handed what it should keep, in messages of bounded size, without holding up others, and
+   only ``MAX_HANDOVERS`` nodes at a time. hivemind sent one message, and forgot the node when that was too large.
+6. Nothing a peer sends raises anything here but what hivemind answers the peer with. A call that fails in whatever way
+   is one without an answer.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
-from hivemind.dht import protocol as upstream
 from hivemind.dht.routing import DHTID
-from hivemind.dht.storage import DictionaryDHTValue
 from hivemind.dht.validation import DHTRecord
-from hivemind.p2p import P2P, P2PContext, PeerID
+from hivemind.p2p import P2P, P2PContext, PeerID, ServicerBase
 from hivemind.proto import dht_pb2
+from hivemind.utils.serializer import MSGPackSerializer
+from hivemind.utils.timed_storage import MAX_DHT_TIME_DISCREPANCY_SECONDS, get_dht_time
 
-from protocol.errors import BusyError, TooLargeError
+from protocol.errors import BusyError, PeerError, TooLargeError, UnavailableError
+from protocol.swarm import dictionary
 from protocol.swarm.guard import BAN_SECONDS, Guard
-from protocol.swarm.storage import MAX_DICTIONARY_ENTRIES, PointerStorage
-from protocol.swarm.validator import PointerValidator, unpacked
-
-BUCKET_NODES = 20
-"""Kademlia's k: nodes in a bucket, and in an answer."""
-
-DEPTH_MODULO = 5
-"""hivemind's default: how far buckets split."""
-
-REPLICAS = 5
-"""Nodes that are asked to keep an entry. Of 12 nodes six may leave at once and all entries are still there."""
+from protocol.swarm.offers import MAX_OFFERED, TURN, Offer, batches, due_to
+from protocol.swarm.storage import PointerStorage
+from protocol.swarm.table import BUCKET_NODES, PLACE_BYTES, Table, named, place_of
+from protocol.swarm.validator import PointerValidator, packed, unpacked
 
 MAX_CALLS = 256
 """Questions and offers of ours under way at once."""
+
+MAX_VALIDATIONS = 16
+"""Peers at once whom we call back because they want to know whether we can."""
+
+VALIDATION_UNITS = 64
+"""What that costs (``guard``)."""
+
+MAX_HANDOVERS, MAX_HANDED = 4, 64
+"""At once, and with those that wait; the others hear of everything when it is told again."""
 
 CALL_SECONDS = 3.0
 """How long one node may take to answer."""
@@ -49,60 +55,43 @@ CALL_SECONDS = 3.0
 MAX_KEYS = 64
 """In one question."""
 
-MAX_OFFERED = 4096
-"""Entries in one offer."""
-
 MAX_ANSWER_BYTES = 3_500_000
 """p2pd takes 4 MiB with everything around it."""
-
-MAX_OFFER_BYTES = 1_000_000
-"""Values in one message that we send."""
-
-MAX_ROUTED = 4096
-"""Nodes in the routing table."""
-
-HANDOVER_KEYS = 64
-"""Dictionaries looked at before others get their turn."""
 
 OFFENCES = frozenset({"shape", "forged", "subkey", "location"})
 """What nobody sends by mistake. An entry that expired on the way is not among them."""
 
+WHOLE_DICTIONARY = b""
+"""hivemind's subkey of one."""
+
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """One entry for one dictionary, as hivemind sends it."""
+class Found:
+    """What a peer answered for one key: valid values, packed, and nodes that may know more."""
 
-    key: DHTID
-    subkey: bytes
-    value: bytes
-    expiration: float
-
-    @property
-    def size(self) -> int:
-        """About how many bytes of a message it takes."""
-        return len(self.value) + len(self.subkey) + 48
+    values: list[bytes]
+    named: list[PeerID]
 
 
-class DHTProtocol(upstream.DHTProtocol):  # type: ignore[misc]
+class DHTProtocol(ServicerBase):  # type: ignore[misc]
     """The name is part of the wire: handlers are called ``DHTProtocol.rpc_find`` and so on."""
 
-    storage: PointerStorage
-    record_validator: PointerValidator
+    def __init__(self, p2p: P2P, storage: PointerStorage, clock: Callable[[], float], *, client: bool) -> None:
+        super().__init__()
+        self.p2p, self.storage, self.client, self._clock = p2p, storage, client, clock
+        self.node_id = place_of(p2p.peer_id)
+        self.table, self.guard, self.record_validator = Table(self.node_id), Guard(), PointerValidator(clock)
+        self._info = dht_pb2.NodeInfo() if client else dht_pb2.NodeInfo(node_id=self.node_id.to_bytes())
+        self._calls, self._validations = asyncio.Semaphore(MAX_CALLS), asyncio.Semaphore(MAX_VALIDATIONS)
+        self._handovers, self._handed = asyncio.Semaphore(MAX_HANDOVERS), set[PeerID]()
+        self._tasks = set[asyncio.Task[Any]]()
 
     @classmethod
     async def start(
-        cls, p2p: P2P, node_id: DHTID, storage: PointerStorage, clock: Callable[[], float], *, client: bool
+        cls, p2p: P2P, storage: PointerStorage, clock: Callable[[], float], *, client: bool
     ) -> "DHTProtocol":
         """Begin to answer, or as a client only to ask."""
-        self = cls(_initialized_with_create=True)
-        self.p2p, self.node_id, self.client_mode, self.authorizer = p2p, node_id, client, None
-        self.bucket_size, self.num_replicas, self.wait_timeout = BUCKET_NODES, REPLICAS, CALL_SECONDS
-        self.storage, self.cache = storage, PointerStorage(clock)
-        self.routing_table = upstream.RoutingTable(node_id, BUCKET_NODES, DEPTH_MODULO)
-        self.rpc_semaphore = asyncio.Semaphore(MAX_CALLS)
-        self.record_validator = PointerValidator(clock)
-        self.guard, self._clock, self._tasks = Guard(), clock, set[asyncio.Task[Any]]()
-        self.node_info = dht_pb2.NodeInfo() if client else dht_pb2.NodeInfo(node_id=node_id.to_bytes())
+        self = cls(p2p, storage, clock, client=client)
         if not client:
             await self.add_p2p_handlers(p2p)
         return self
@@ -116,105 +105,154 @@ class DHTProtocol(upstream.DHTProtocol):  # type: ignore[misc]
     @property
     def peers(self) -> list[PeerID]:
         """All nodes in the routing table."""
-        return list(self.routing_table.peer_id_to_uid)
+        return self.table.peers
+
+    async def rpc_ping(self, request: dht_pb2.PingRequest, context: P2PContext) -> dht_pb2.PingResponse:
+        """A peer shows up, and may ask whether we reach it."""
+        peer = context.remote_id
+        self._charge(peer, VALIDATION_UNITS if request.validate else 1)
+        available = False
+        if request.validate and _takes_part(request):
+            async with self._validations:
+                available = await self._answers(peer)
+        if available or not request.validate:
+            self._meet(peer, request)
+        return dht_pb2.PingResponse(peer=self._info, dht_time=get_dht_time(), available=available)
 
     async def rpc_store(self, request: dht_pb2.StoreRequest, context: P2PContext) -> dht_pb2.StoreResponse:
         """A peer offers entries."""
-        peer, now = context.remote_id, self._clock()
-        if self.guard.banned(peer, now):
+        peer, columns = context.remote_id, (request.keys, request.subkeys, request.values, request.expiration_time)
+        if self.guard.banned(peer, self._clock()):
             raise BusyError("you offered what was not valid; come back later", retry_after=BAN_SECONDS)
-        offered = self._offered(request)
-        if not self.guard.spend(peer, sum(map(len, offered)), now):
-            raise BusyError("too many entries; come back later", retry_after=1.0)
-        self._meet(request, context)
-        taken = [[self._take(record, peer) for record in group] for group in offered]
-        return dht_pb2.StoreResponse(store_ok=map(all, taken), peer=self.node_info)
+        self._charge(peer, max(map(len, columns)))
+        if len(request.keys) > MAX_OFFERED or len(set(map(len, columns))) != 1:
+            raise TooLargeError(f"an offer has at most {MAX_OFFERED} keys, and as many subkeys, values and expirations")
+        self._meet(peer, request)
+        taken: list[bool] = []
+        for row in zip(*columns, strict=True):
+            taken.append(self._take(DHTRecord(*row), peer))
+            if len(taken) % TURN == 0:
+                await asyncio.sleep(0)
+        return dht_pb2.StoreResponse(store_ok=taken, peer=self._info)
 
     async def rpc_find(self, request: dht_pb2.FindRequest, context: P2PContext) -> dht_pb2.FindResponse:
         """A peer asks for dictionaries and for the nodes near to them."""
-        if len(request.keys) > MAX_KEYS:
-            raise TooLargeError(f"a question has at most {MAX_KEYS} keys, not {len(request.keys)}")
-        if not self.guard.spend(context.remote_id, len(request.keys), self._clock()):
-            raise BusyError("too many questions; come back later", retry_after=1.0)
-        response = await super().rpc_find(request, context)
-        size = 0
-        for result in response.results:
-            size += len(result.value)
-            if size > MAX_ANSWER_BYTES:
-                result.type, result.value = dht_pb2.NOT_FOUND, b""
+        peer = context.remote_id
+        self._charge(peer, len(request.keys))
+        if len(request.keys) > MAX_KEYS or any(len(key) != PLACE_BYTES for key in request.keys):
+            raise TooLargeError(f"a question has at most {MAX_KEYS} keys of {PLACE_BYTES} bytes")
+        self._meet(peer, request)
+        response, room = dht_pb2.FindResponse(peer=self._info), MAX_ANSWER_BYTES
+        for key in map(DHTID.from_bytes, request.keys):
+            result = response.results.add(type=dht_pb2.NOT_FOUND)
+            held = self.storage.get(key)
+            value = b"" if held is None else MSGPackSerializer.dumps(held.value)
+            if 0 < len(value) <= room:
+                room -= len(value)
+                result.type, result.value, result.expiration_time = (
+                    dht_pb2.FOUND_DICTIONARY,
+                    value,
+                    held.expiration_time,
+                )
+            for place, near in self.table.get_nearest_neighbors(key, BUCKET_NODES, exclude=place_of(peer)):
+                result.nearest_node_ids.append(place.to_bytes())
+                result.nearest_peer_ids.append(near.to_bytes())
         return response
 
-    async def call_store(
-        self,
-        peer: PeerID,
-        keys: Sequence[DHTID],
-        values: Sequence[bytes],
-        expiration_time: Sequence[float],
-        subkeys: Sequence[bytes] | None = None,
-        in_cache: bool = False,
-    ) -> list[bool] | None:
-        """One message; :meth:`offer` is for more."""
-        answer = await super().call_store(peer, keys, values, expiration_time, subkeys, in_cache)
-        return None if answer is None else list(answer)
+    async def greet(self, peer: PeerID) -> None:
+        """Be known to a node, or say why that cannot be."""
+        sent = get_dht_time()
+        answer = await self._call("rpc_ping", peer, dht_pb2.PingRequest(peer=self._info, validate=True))
+        if answer is None or not _takes_part(answer):
+            raise UnavailableError("it is there but does not take part in the swarm: it did not answer a DHT call")
+        if not self.client and not answer.available:
+            raise UnavailableError("it cannot reach this node; is the port open, a firewall?")
+        slack = MAX_DHT_TIME_DISCREPANCY_SECONDS
+        if not sent - slack <= answer.dht_time <= get_dht_time() + slack:
+            ahead = get_dht_time() - answer.dht_time
+            raise UnavailableError(f"local time must be within {slack:.0f} seconds of its own, not {ahead:.0f} ahead")
+        self._meet(peer, answer)
+
+    async def call_ping(self, peer: PeerID) -> bool:
+        """Whether a node gives a sign of life."""
+        async with self._calls:
+            return await self._answers(peer)
+
+    async def call_find(self, peer: PeerID, keys: Sequence[DHTID], values: bool = True) -> dict[DHTID, Found] | None:
+        """What the peer has under these keys and whom it knows near to them, or None if it does not answer.
+
+        Without ``values`` none of what it has is looked at.
+        """
+        request = dht_pb2.FindRequest(keys=[key.to_bytes() for key in keys], peer=self._info)
+        async with self._calls:
+            answer = await self._call("rpc_find", peer, request)
+        if answer is None or len(answer.results) != len(keys):
+            self.table.silent(peer)
+            return None
+        self._meet(peer, answer)
+        found: dict[DHTID, Found] = {}
+        for key, result in zip(keys, answer.results, strict=True):
+            near = (named(raw) for raw in result.nearest_peer_ids[:BUCKET_NODES])
+            wanted = values and result.type == dht_pb2.FOUND_DICTIONARY
+            held = await self._values(key, result.value) if wanted else []
+            found[key] = Found(held, [other for other in near if other is not None])
+        return found
 
     async def offer(self, peer: PeerID, offers: Iterable[Offer]) -> list[bool] | None:
         """Which of these the peer says it keeps, or None if it stopped answering."""
         kept: list[bool] = []
-        for batch in _batches(offers):
-            answer = await self.call_store(
-                peer,
-                [o.key for o in batch],
-                [o.value for o in batch],
-                [o.expiration for o in batch],
-                [o.subkey for o in batch],
+        for batch in batches(offers):
+            request = dht_pb2.StoreRequest(
+                keys=[o.key.to_bytes() for o in batch],
+                subkeys=[packed(o.subkey) for o in batch],
+                values=[o.value for o in batch],
+                expiration_time=[o.expiration for o in batch],
+                in_cache=[False] * len(batch),
+                peer=self._info,
             )
-            if answer is None or len(answer) != len(batch):
+            async with self._calls:
+                answer = await self._call("rpc_store", peer, request)
+            if answer is None or len(answer.store_ok) != len(batch):
+                self.table.silent(peer)
                 return None
-            kept += answer
+            self._meet(peer, answer)
+            kept += answer.store_ok
         return kept
 
-    async def update_routing_table(self, node_id: DHTID | None, peer_id: PeerID, responded: bool = True) -> None:
-        """A peer was heard from, or was not."""
-        table = self.routing_table
-        known = table.get(peer_id=peer_id)
-        if not responded:
-            if known is not None and known in table:
-                del table[known]
+    async def _answers(self, peer: PeerID) -> bool:
+        answer = await self._call("rpc_ping", peer, dht_pb2.PingRequest(peer=self._info))
+        if answer is None or not _takes_part(answer):
+            self.table.silent(peer)
+            return False
+        self._meet(peer, answer)
+        return True
+
+    async def _call(self, method: str, peer: PeerID, request: Any) -> Any:
+        """The peer's answer, or None: rule 6."""
+        try:
+            return await getattr(self.get_stub(self.p2p, peer), method)(request, timeout=CALL_SECONDS)
+        except Exception:  # noqa: BLE001
+            return None
+
+    def _charge(self, peer: PeerID, units: int) -> None:
+        if not self.guard.spend(peer, max(units, 1), self._clock()):
+            raise BusyError("too much at once; come back later", retry_after=1.0)
+
+    def _meet(self, peer: PeerID, message: Any) -> None:
+        """A peer was heard from."""
+        if not _takes_part(message):
             return
-        if node_id is None or node_id == self.node_id or peer_id == self.p2p.peer_id:
-            return
-        if known is not None and known != node_id and known in table:
-            del table[known]
-        if node_id not in table:
-            if len(table.uid_to_peer_id) >= MAX_ROUTED:
-                return
-            self._run(self._hand_over(node_id, peer_id))
-        silent = table.add_or_update_node(node_id, peer_id)
+        known = peer in self.table
+        silent = self.table.heard(peer)
         if silent is not None:
-            self._run(self.call_ping(silent[1]))
-
-    def _offered(self, request: dht_pb2.StoreRequest) -> list[list[DHTRecord]]:
-        """What is offered, one list for each place in the answer."""
-        columns = (request.keys, request.subkeys, request.values, request.expiration_time)
-        if len(request.keys) > MAX_OFFERED or len(set(map(len, columns))) != 1:
-            raise TooLargeError(f"an offer has at most {MAX_OFFERED} keys, and as many subkeys, values and expirations")
-        return [self._records(*row) for row in zip(*columns, strict=True)]
-
-    def _records(self, key: bytes, tag: bytes, value: bytes, expiration: float) -> list[DHTRecord]:
-        """One entry, or those of a whole dictionary."""
-        if tag != self.IS_DICTIONARY:
-            return [DHTRecord(key, tag, value, expiration)]
-        entries = self.serializer.loads(value)
-        if not isinstance(entries, DictionaryDHTValue) or len(entries.data) > MAX_DICTIONARY_ENTRIES:
-            raise TooLargeError(f"a dictionary has at most {MAX_DICTIONARY_ENTRIES} entries")
-        return [
-            DHTRecord(key, self.serializer.dumps(subkey), item.value, item.expiration_time)
-            for subkey, item in entries.data.items()
-        ]
+            self._run(self.call_ping(silent))
+        if not known and peer in self.table and peer not in self._handed and len(self._handed) < MAX_HANDED:
+            self._handed.add(peer)
+            self._run(self._hand_over(peer))
 
     def _take(self, record: DHTRecord, peer: PeerID) -> bool:
         now = self._clock()
-        if self.guard.banned(peer, now):
+        if record.subkey == WHOLE_DICTIONARY or self.guard.banned(peer, now):
             return False
         fault = self.record_validator.fault(record)
         if fault is not None:
@@ -225,39 +263,28 @@ class DHTProtocol(upstream.DHTProtocol):  # type: ignore[misc]
         subkey = unpacked(record.subkey) or b""
         return self.storage.take(DHTID.from_bytes(record.key), subkey, record.value, record.expiration_time, peer)
 
-    def _validate_dictionary(self, key_bytes: bytes, dictionary: DictionaryDHTValue) -> bool:
+    async def _values(self, key: DHTID, data: bytes) -> list[bytes]:
         """Rule 2."""
-        if len(dictionary.data) > MAX_DICTIONARY_ENTRIES:
-            self.record_validator.refused["size"] += 1
-            return False
-        for subkey, (value, expiration) in list(dictionary.data.items()):
-            record = DHTRecord(key_bytes, self.serializer.dumps(subkey), value, expiration)
-            if not self.record_validator.validate(record):
-                del dictionary.data[subkey]
-        return True
-
-    def _meet(self, request: Any, context: P2PContext) -> None:
-        if request.peer and request.peer.node_id:
-            self._run(self.rpc_ping(dht_pb2.PingRequest(peer=request.peer), context))
-
-    async def _hand_over(self, node_id: DHTID, peer_id: PeerID) -> None:
-        """Give a node that appeared the dictionaries for which it is now among the nearest and we are the nearest."""
-        entries: list[Offer] = []
-        for number, (key, item) in enumerate(list(self.storage.items())):
-            if number % HANDOVER_KEYS == HANDOVER_KEYS - 1:
+        try:
+            entries = dictionary.read(data)
+        except PeerError:
+            self.record_validator.refused["dictionary"] += 1
+            return []
+        found: list[bytes] = []
+        for number, (subkey, value, expiration) in enumerate(entries):
+            if number % TURN == TURN - 1:
                 await asyncio.sleep(0)
-            if isinstance(item.value, DictionaryDHTValue) and self._is_for(key, node_id):
-                entries += [Offer(key, subkey, value, expires) for subkey, (value, expires) in item.value.data.items()]
-        if entries:
-            await self.offer(peer_id, entries)
+            if self.record_validator.validate(DHTRecord(key.to_bytes(), packed(subkey), value, expiration)):
+                found.append(value)
+        return found
 
-    def _is_for(self, key: DHTID, node_id: DHTID) -> bool:
-        near = self.routing_table.get_nearest_neighbors(key, self.num_replicas + 1, exclude=self.node_id)
-        others = [other.xor_distance(key) for other, _ in near if other != node_id][: self.num_replicas]
-        if not others:
-            return True
-        last = others[-1] if len(others) == self.num_replicas else 2**160
-        return bool(node_id.xor_distance(key) < last and self.node_id.xor_distance(key) < others[0])
+    async def _hand_over(self, peer: PeerID) -> None:
+        """Rule 5."""
+        try:
+            async with self._handovers:
+                await self.offer(peer, await due_to(peer, self.storage, self.table))
+        finally:
+            self._handed.discard(peer)
 
     def _run(self, work: Any) -> None:
         """In the background, but not forgotten: :meth:`stop` waits for it."""
@@ -266,19 +293,6 @@ class DHTProtocol(upstream.DHTProtocol):  # type: ignore[misc]
         task.add_done_callback(self._tasks.discard)
 
 
-def _batches(offers: Iterable[Offer]) -> Iterable[list[Offer]]:
-    batch: list[Offer] = []
-    size = 0
-    for offer in offers:
-        if batch and (size + offer.size > MAX_OFFER_BYTES or len(batch) == MAX_OFFERED):
-            yield batch
-            batch, size = [], 0
-        batch.append(offer)
-        size += offer.size
-    if batch:
-        yield batch
-
-
-def entries_of(value: Any) -> Collection[bytes]:
-    """The values in what was found under a key: pointers packed as the validator wants them."""
-    return [item.value for item in value.data.values()] if isinstance(value, DictionaryDHTValue) else []
+def _takes_part(message: Any) -> bool:
+    """Whether the sender wants a place in the table: clients do not."""
+    return len(message.peer.node_id) == PLACE_BYTES

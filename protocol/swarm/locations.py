@@ -29,6 +29,9 @@ SHARED_LEVELS = LEVELS[:-1]
 
 AUTHOR_LEVEL = LEVELS[-1]
 
+MAX_DICTIONARY_ENTRIES = 1024
+"""In one dictionary; about 320 KB as a message. hivemind loses messages above 4 MiB."""
+
 CROWDED = 128
 """Entries. Well below what one peer may bring into a dictionary (``storage.MAX_ENTRIES_OF_A_PEER``), so that an entry
 was refused only where a reader sees at least this many."""

@@ -5,7 +5,8 @@ Rules:
 1. The nodes near to a key are those that answer (``walk``), beginning with those that we know ourselves.
 2. Reading asks all of the ``NEAR`` nearest for what they hold and keeps the union. hivemind's ``get`` stops at the
    first answer that claims to expire late enough, so one fast liar next to the key hid everybody else.
-3. Writing goes to the ``REPLICAS`` nearest and to our own storage. What they say about it proves nothing.
+3. Writing goes to the ``NEAR`` nearest and to our own storage, so that whoever wants to keep it from readers has to be
+   all that they ask. What they say about it proves nothing.
 4. The search before writing asks for the key with its last bit flipped: the same nodes are near to it, and they answer
    without sending a dictionary.
 """
@@ -13,18 +14,19 @@ Rules:
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
 
 from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht.routing import DHTID
 from hivemind.p2p import PeerID
 
-from protocol.swarm.kademlia import BUCKET_NODES, MAX_KEYS, REPLICAS, DHTProtocol, Offer, entries_of
+from protocol.swarm.kademlia import MAX_KEYS, DHTProtocol
+from protocol.swarm.offers import Offer, held
+from protocol.swarm.table import BUCKET_NODES, place_of
 from protocol.swarm.walk import Walk
 
 NEAR = BUCKET_NODES
-"""Nodes asked for each key."""
+"""Nodes asked for each key, and given what belongs there."""
 
 READ_KEYS = 8
 """Dictionaries in one question; full ones fit into one answer."""
@@ -74,9 +76,7 @@ class Lookup:
         """What all near nodes and we ourselves hold under each key; every value was found valid."""
         readings = {key: Reading() for key in keys}
         for key, reading in readings.items():
-            own = self._protocol.storage.get(key)
-            if own is not None:
-                reading.add(entries_of(own.value))
+            reading.add([offer.value for offer in held(self._protocol.storage, key)])
         await self._search(list(readings), READ_KEYS, readings)
         return readings
 
@@ -86,7 +86,7 @@ class Lookup:
         shares: defaultdict[PeerID, list[int]] = defaultdict(list)
         for number, offer in enumerate(offers):
             self._protocol.storage.take(offer.key, offer.subkey, offer.value, offer.expiration, None)
-            for peer in near[offer.key][:REPLICAS]:
+            for peer in near[offer.key][:NEAR]:
                 shares[peer].append(number)
         kept: list[set[PeerID]] = [set() for _ in offers]
 
@@ -102,7 +102,7 @@ class Lookup:
     async def _search(
         self, keys: list[DHTID], batch: int, readings: dict[DHTID, Reading] | None
     ) -> dict[DHTID, Walk[PeerID]]:
-        table, own = self._protocol.routing_table, self._protocol.node_id
+        table, own = self._protocol.table, self._protocol.node_id
         walks: dict[DHTID, Walk[PeerID]] = {key: Walk(key, NEAR) for key in keys}
         for key, walk in walks.items():
             walk.learn(table.get_nearest_neighbors(key, NEAR, exclude=own))
@@ -124,22 +124,19 @@ class Lookup:
         walks: dict[DHTID, Walk[PeerID]],
         readings: dict[DHTID, Reading] | None,
     ) -> None:
-        answer: dict[DHTID, tuple[Any, dict[DHTID, PeerID]]] | None = await self._protocol.call_find(peer, keys)
+        answer = await self._protocol.call_find(peer, keys, readings is not None)
         now = self._clock()
         if answer is None:
             _remember(self._resting, {peer}, now + REST_SECONDS)
             return
         self._resting.pop(peer, None)
         believed = self._distrusted.get(peer, now) <= now
-        await asyncio.sleep(0)  # the routing table learns the peer's own id in a task of its own
-        node_id = self._protocol.routing_table.get(peer_id=peer)
-        for key, (found, named) in answer.items():
-            walk = walks[key]
-            walk.answered(peer, node_id)
+        for key, found in answer.items():
+            walks[key].answered(peer)
             if believed:
-                walk.learn([(n, p) for n, p in named.items() if self._may_be_asked(p, now)], source=peer)
-            if readings is not None and found is not None:
-                readings[key].add(entries_of(found.value))
+                walks[key].learn([(place_of(p), p) for p in found.named if self._may_be_asked(p, now)], source=peer)
+            if readings is not None:
+                readings[key].add(found.values)
 
     def _may_be_asked(self, peer: PeerID, now: float) -> bool:
         return peer != self._protocol.p2p.peer_id and self._resting.get(peer, now) <= now

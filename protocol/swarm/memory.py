@@ -5,8 +5,8 @@ delays, losses and partitions are set by hand. Its clock counts unix seconds. On
 exactly.
 
 It keeps to the real swarm's rules where a program can tell: pointers lie in the dictionaries of ``locations``, on the
-``REPLICAS`` nearest nodes and on the publisher's; reading asks the ``NEAR`` nearest and keeps the union; a dictionary
-has a limit; publishers tell again by the same ``schedule``; a node that is down neither answers nor tells.
+``NEAR`` nearest nodes and on the publisher's; reading asks the same and keeps the union; a dictionary has a limit;
+ publishers tell again by the same ``schedule``; a node that is down neither answers nor tells.
 """
 
 import asyncio
@@ -22,17 +22,20 @@ from protocol.exchange.server import Server
 from protocol.identity import Key, PublicKey
 from protocol.pointer import Kind, Pointer
 from protocol.roads.memory import Host, Line, Links, MemoryRoad
-from protocol.swarm.locations import AUTHOR_LEVEL, CROWDED, SHARED_LEVELS, children, location, locations_of, prefix_of
+from protocol.swarm.locations import (
+    AUTHOR_LEVEL,
+    CROWDED,
+    MAX_DICTIONARY_ENTRIES,
+    SHARED_LEVELS,
+    children,
+    location,
+    locations_of,
+    prefix_of,
+)
 from protocol.swarm.schedule import Schedule
 
-REPLICAS = 5
-"""Nodes, beside the publisher, that are given a pointer for each of its places."""
-
 NEAR = 20
-"""Nodes asked for a dictionary."""
-
-MAX_DICTIONARY_ENTRIES = 1024
-"""As the real swarm's storage has it."""
+"""Nodes, beside the publisher, that are given a pointer for each of its places, and asked for it."""
 
 REST_SECONDS = 1.0
 """Between two looks at the schedule, if nothing is told."""
@@ -168,7 +171,7 @@ class MemoryNode:
         for pointer in pointers:
             for place in locations_of(pointer):
                 self.keep(place, pointer)
-                for node in self._near(place)[:REPLICAS]:
+                for node in self._near(place)[:NEAR]:
                     shares[node.address].append((place, pointer))
         answers = await asyncio.gather(*(self._offer(address, share) for address, share in shares.items()))
         return sum(answers)

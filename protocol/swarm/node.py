@@ -9,11 +9,12 @@ Rules:
    handlers that others registered at ``p2p``.
 4. If no other node answers, the bootstrap addresses and those of nodes met before are dialled again.
 5. Starting needs nobody: a node may be alone. ``troubles`` says why an address did not work.
+6. What goes wrong in one of these duties is logged and does not end the others, nor the node.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from random import Random
 from types import MappingProxyType
@@ -31,9 +32,10 @@ from protocol.swarm import relay
 from protocol.swarm.company import DIAL_SECONDS, greet_all, has_company, neighbours
 from protocol.swarm.config import Config
 from protocol.swarm.daemon import START_SECONDS, Daemon
-from protocol.swarm.kademlia import DHTProtocol, Offer
+from protocol.swarm.kademlia import DHTProtocol
 from protocol.swarm.locations import AUTHOR_LEVEL, CROWDED, LEVELS, children, location, locations_of, prefix_of
 from protocol.swarm.lookup import Lookup
+from protocol.swarm.offers import Offer
 from protocol.swarm.schedule import Schedule
 from protocol.swarm.storage import PointerStorage
 from protocol.swarm.validator import packed, unpacked
@@ -47,6 +49,8 @@ TELL_SECONDS = 5.0
 FIRST_RESTART_SECONDS = 0.1
 LONGEST_RESTART_SECONDS = 30.0
 """Between attempts to start p2pd again; each wait is twice the one before."""
+
+_log = logging.getLogger(__name__)
 
 
 class Swarm:
@@ -131,7 +135,7 @@ class Swarm:
         if authors is None:
             values = await self._read_shared(round_id, kind)
         else:
-            ids = [_public_id(author) for author in authors]
+            ids = [PublicKey.from_point(author).id for author in authors]
             values, _ = await self._read(round_id, kind, AUTHOR_LEVEL, [prefix_of(i, AUTHOR_LEVEL) for i in ids])
         now = self._config.clock()
         latest: dict[bytes, Pointer] = {}
@@ -174,18 +178,17 @@ class Swarm:
         task, self._task = self._task, None
         task.cancel()
         try:
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
         finally:
             await self._protocol.stop()
             await self._daemon.stop()
 
     async def _take_part(self, handlers: Mapping[str, Any]) -> None:
         """Begin to answer DHT calls, and what others have registered."""
-        config, node_id = self._config, DHTID.generate(source=self._config.key.public.id)
+        config = self._config
         try:
             async with asyncio.timeout(START_SECONDS):
-                protocol = await DHTProtocol.start(self.p2p, node_id, self._storage, config.clock, client=config.client)
+                protocol = await DHTProtocol.start(self.p2p, self._storage, config.clock, client=config.client)
                 for name, handler in handlers.items():
                     await self.p2p.add_binary_stream_handler(name, handler)
         except (TimeoutError, P2PDaemonError, OSError, EOFError) as error:
@@ -221,29 +224,34 @@ class Swarm:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_running())
-            tasks.create_task(self._keep_telling())
-            tasks.create_task(self._keep_company())
+            for work in (self._keep_running, self._keep_telling, self._keep_company):
+                tasks.create_task(self._keep(work))
+
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Again and again: rule 6."""
+        while True:
+            try:
+                await work()
+            except Exception:  # noqa: BLE001  # whatever it is, the node goes on; the log says what
+                _log.exception("the swarm goes on after an error")
+                await asyncio.sleep(TELL_SECONDS)
 
     async def _keep_running(self) -> None:
-        while True:
-            await self._daemon.died()
-            await self._restart()
+        await self._daemon.died()
+        await self._restart()
 
     async def _keep_telling(self) -> None:
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
-            await self.republish()
+        await asyncio.sleep(TELL_SECONDS)
+        await self.republish()
 
     async def _keep_company(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS * self._random.uniform(0.5, 1.5))
-            if not await self._p2pd_answers():
-                self._daemon.kill()  # and _keep_running starts another
-            elif await has_company(self._protocol, self._random):
-                self._known = await neighbours(self._protocol) or self._known
-            elif await self.join():
-                await self._tell(self._schedule.all(self._config.clock()))
+        await asyncio.sleep(CHECK_SECONDS * self._random.uniform(0.5, 1.5))
+        if not await self._p2pd_answers():
+            self._daemon.kill()  # and _keep_running starts another
+        elif await has_company(self._protocol, self._random):
+            self._known = await neighbours(self._protocol) or self._known
+        elif await self.join():
+            await self._tell(self._schedule.all(self._config.clock()))
 
     async def _p2pd_answers(self) -> bool:
         try:
@@ -278,12 +286,6 @@ class Swarm:
     def _check_running(self) -> None:
         if self._task is None:
             raise UsageError("this node has left the swarm")
-        if self._task.done():
-            self._task.result()  # why it stopped by itself, which it never should
-
-
-def _public_id(author: bytes) -> bytes:
-    return PublicKey.from_point(author).id
 
 
 def _same_ports(listen: tuple[str, ...], visible: list[str]) -> tuple[str, ...]:

@@ -20,8 +20,7 @@ from hivemind.dht.storage import DHTLocalStorage, DictionaryDHTValue
 from hivemind.p2p import PeerID
 from hivemind.utils.timed_storage import TimedStorage
 
-MAX_DICTIONARY_ENTRIES = 1024
-"""In one dictionary; about 320 KB as a message."""
+from protocol.swarm.locations import MAX_DICTIONARY_ENTRIES
 
 MAX_ENTRIES_OF_A_PEER = MAX_DICTIONARY_ENTRIES // 4
 """In one dictionary, brought by one peer."""
@@ -72,9 +71,11 @@ class PointerStorage(DHTLocalStorage):  # type: ignore[misc]
         if held is not None and subkey in held:
             stored = bool(self.store_subkey(key, subkey, value, expiration_time))
             _compact(held)
+            _compact(self)
             return stored
         if not self._has_room(key, held, peer) or not self.store_subkey(key, subkey, value, expiration_time):
             return False
+        _compact(self)
         self._brought.setdefault(key, {})[subkey] = peer
         self._totals[peer] += 1
         return True
@@ -112,7 +113,10 @@ class PointerStorage(DHTLocalStorage):  # type: ignore[misc]
         self._totals = Counter(peer for brought in self._brought.values() for peer in brought.values())
 
 
-def _compact(held: DictionaryDHTValue) -> None:
-    """Renewing an entry leaves its old expiration in the heap until it passes; floods of renewals would fill memory."""
+def _compact(held: TimedStorage) -> None:
+    """Renewing an entry leaves its old expiration in the heap until it passes; floods of renewals would fill memory.
+
+    The expiration of a whole dictionary is renewed by whatever entry in it expires last.
+    """
     if len(held.expiration_heap) > 2 * len(held.data) + _GHOSTS:
         held.expiration_heap = sorted(held.key_to_heap.values())

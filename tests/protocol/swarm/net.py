@@ -10,7 +10,7 @@ from protocol.identity import Key
 from protocol.pointer import Kind, Pointer
 from protocol.swarm.config import LOOPBACK, Config
 from protocol.swarm.daemon import Daemon
-from protocol.swarm.kademlia import CALL_SECONDS, REPLICAS
+from protocol.swarm.kademlia import CALL_SECONDS
 from protocol.swarm.locations import locations_of
 from protocol.swarm.node import Swarm
 from protocol.swarm.validator import PointerValidator, packed
@@ -66,7 +66,7 @@ class Stock:
         """Join through these addresses."""
         daemon = await Daemon.start(loopback(Key.generate()))
         place = DHTID(node_id) if node_id is not None else DHTID.generate()
-        protocol = await kind.create(daemon.p2p, place, 20, 5, REPLICAS, CALL_SECONDS)
+        protocol = await kind.create(daemon.p2p, place, 20, 5, 5, CALL_SECONDS)
         self = cls(daemon, protocol)
         for address in bootstrap:
             await self.meet(address)

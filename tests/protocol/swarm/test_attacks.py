@@ -10,9 +10,11 @@ import pytest
 from protocol.identity import Key
 from protocol.pointer import DOMAIN, Pointer
 from protocol.swarm.guard import BAN_SECONDS
-from protocol.swarm.kademlia import MAX_KEYS, MAX_OFFERED
+from protocol.swarm.kademlia import MAX_KEYS
 from protocol.swarm.node import Swarm
+from protocol.swarm.offers import MAX_OFFERED
 from protocol.swarm.storage import MAX_ENTRIES_OF_A_PEER
+from protocol.swarm.table import place_of
 from protocol.swarm.validator import packed
 from tests.protocol.swarm.net import KIND, ROUND, Clock, Net, Stock, entry, network, pointer
 
@@ -220,8 +222,13 @@ def test_hostile_dictionaries_are_refused(scene: Scene, victim: Pointer) -> None
         peer = PeerID.from_base58(scene.ours.peer_id)
         return await scene.attacker.protocol.call_store(peer, [place], [dictionary], [expiration])  # type: ignore[no-any-return]
 
-    assert scene.net.run(offer(whole)) is None
-    assert list(scene.net.run(offer(mixed)) or ()) == [False]
+    good = DictionaryDHTValue()
+    good.store(subkey, value, expiration)
+    for offered in (whole, mixed, good):
+        assert list(scene.net.run(offer(offered)) or ()) == [False]
+    assert scene.net.run(scene.attacker.offer(scene.ours.peer_id, entry(scene.pointer(Key.generate())))) == [True], (
+        "a stock node offers dictionaries in good faith and is not banned for it"
+    )
     assert scene.attack((place, nested, expiration + 60, subkey)) == ([False], [True])
     assert victim in scene.found()
 
@@ -332,7 +339,7 @@ def test_nodes_that_a_liar_invents_hide_nothing(siege: Siege) -> None:
 
 @pytest.mark.must("SWM-23")
 def test_a_peer_that_is_many_nodes_is_one(siege: Siege) -> None:
-    table = siege.nodes[0]._protocol.routing_table
+    table = siege.nodes[0]._protocol.table
 
     async def appear() -> None:
         for number in range(50):
@@ -342,3 +349,4 @@ def test_a_peer_that_is_many_nodes_is_one(siege: Siege) -> None:
     before = len(table.uid_to_peer_id)
     siege.net.run(appear())
     assert len(table.uid_to_peer_id) == len(table.peer_id_to_uid) <= before + 1
+    assert table.get(peer_id=siege.liar.peer_id) == place_of(siege.liar.peer_id), "and its key says where"

@@ -3,7 +3,8 @@
 import pytest
 
 from protocol.swarm import storage as module
-from protocol.swarm.storage import MAX_DICTIONARY_ENTRIES, MAX_ENTRIES_OF_A_PEER, PointerStorage
+from protocol.swarm.locations import MAX_DICTIONARY_ENTRIES
+from protocol.swarm.storage import MAX_ENTRIES_OF_A_PEER, PointerStorage
 
 from hivemind.dht.routing import DHTID  # isort: skip  # after storage, which imports hivemind_light first
 from hivemind.dht.storage import DHTLocalStorage  # isort: skip
@@ -107,12 +108,14 @@ def test_all_dictionaries_together_have_an_end(clock: Hand, monkeypatch: pytest.
     assert storage.entries == 1
 
 
+@pytest.mark.must("SWM-15")
 def test_renewing_an_entry_for_ever_needs_no_more_memory(clock: Hand) -> None:
     storage = PointerStorage(clock)
     for n in range(5000):
         assert storage.take(PLACE, SUBKEY, b"x", 2000.0 + n, A)
     held = storage.get(PLACE).value
     assert len(held.expiration_heap) < 100
+    assert len(storage.expiration_heap) < 100, "the one of the dictionaries themselves"
     clock.now = 6998.0
     assert values(storage) == {SUBKEY: b"x"}
     clock.now = 7000.0

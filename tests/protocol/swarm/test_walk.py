@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from protocol.swarm.walk import LIES, MAX_ASKED, MAX_NAMED, Walk
+from protocol.swarm.walk import LIES, MAX_ASKED, MAX_NAMED, MAX_UNPROVEN, Walk
 
 COUNT = 20
 
@@ -19,9 +19,8 @@ def search(walk: Walk[str], answers: Answers) -> list[list[str]]:
         rounds.append(peers)
         for peer in peers:
             if peer in answers:
-                node_id, named = answers[peer]
-                walk.answered(peer, node_id)
-                walk.learn(named, source=peer)
+                walk.answered(peer)
+                walk.learn(answers[peer][1], source=peer)
     return rounds
 
 
@@ -69,9 +68,24 @@ def test_a_source_with_more_living_than_dead_nodes_is_no_liar() -> None:
 def test_one_answer_names_only_so_many() -> None:
     walk: Walk[str] = Walk(0, 1000)
     walk.learn([(1, "source")])
-    walk.ask()
-    walk.learn(((2 + n, f"n{n}") for n in range(10_000)), source="source")
-    assert len(walk.ask()) == MAX_NAMED
+    many = [(2 + n, f"n{n}") for n in range(10_000)]
+    rounds = search(walk, {"source": (1, many), **{name: (node_id, []) for node_id, name in many}})
+    assert sum(map(len, rounds)) == 1 + MAX_NAMED
+    assert max(map(len, rounds)) == MAX_UNPROVEN
+
+
+@pytest.mark.must("SWM-20")
+def test_nobody_is_asked_on_the_word_of_a_liar_alone() -> None:
+    """However near the nodes are that it invents, they cost one round, and others are asked in the same one."""
+    fakes = [(number, f"fake{number}") for number in range(2, 22)]
+    honest = [(10_000 + number, f"h{number}") for number in range(30)]
+    walk: Walk[str] = Walk(0, COUNT)
+    walk.learn([(1, "liar"), (9_999, "source")])
+    rounds = search(walk, {"liar": (1, fakes), "source": (9_999, honest), **{n: (i, []) for i, n in honest}})
+    asked = [sum(name.startswith("fake") for name in names) for names in rounds]
+    assert asked[1] == MAX_UNPROVEN
+    assert sum(asked) == MAX_UNPROVEN
+    assert any(name.startswith("h") for name in rounds[1])
 
 
 def test_a_search_in_an_endless_network_ends() -> None:
@@ -81,15 +95,6 @@ def test_a_search_in_an_endless_network_ends() -> None:
     while peers := walk.ask():
         for peer in peers:
             asked += 1
-            walk.answered(peer, None)
+            walk.answered(peer)
             walk.learn([(2**160 - 1 - asked * 100 - n, f"n{asked}.{n}") for n in range(20)], source=peer)
     assert asked == MAX_ASKED
-
-
-def test_a_peer_has_the_place_that_it_says_itself() -> None:
-    walk: Walk[str] = Walk(0, COUNT)
-    walk.learn([(5, "a"), (9, "b")])
-    walk.ask()
-    walk.answered("a", 100)
-    walk.answered("b", 9)
-    assert walk.nearest() == ["b", "a"]
