@@ -7,7 +7,7 @@ Rules:
 2. A peer is one node, and a place has one peer. There are at most ``MAX_ROUTED``.
 """
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 
 from hivemind.dht.routing import DHTID, RoutingTable
 from hivemind.p2p import PeerID

@@ -10,7 +10,7 @@ from protocol.swarm.dictionary import Entry, read
 from protocol.swarm.locations import MAX_DICTIONARY_ENTRIES
 from tests.fuzz.fuzz_swarm import one
 
-from protocol.swarm import light  # isort: skip  # noqa: F401  # before hivemind
+from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
 from hivemind.dht.storage import DictionaryDHTValue  # isort: skip
 from hivemind.utils.serializer import MSGPackSerializer  # isort: skip
 
