@@ -22,7 +22,7 @@ MAX_MARKS = 2**21
 
 def parse(data: bytes, where: str) -> JsonObject:
     """The object in ``data``; ``where`` begins every error message."""
-    _check_size(data, where)
+    check_size(data, where)
     try:
         found = json.loads(
             data.decode("utf-8"),
@@ -41,7 +41,8 @@ def parse(data: bytes, where: str) -> JsonObject:
     return found
 
 
-def _check_size(data: bytes, where: str) -> None:
+def check_size(data: bytes, where: str) -> None:
+    """Refuse what is too long or would make the parser build too much: rules 1 and 2."""
     if len(data) > MAX_JSON_BYTES:
         raise TooLargeError(f"{where} is {len(data)} bytes long; the limit is {MAX_JSON_BYTES}")
     if not data.startswith(b"{"):

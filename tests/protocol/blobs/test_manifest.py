@@ -142,7 +142,7 @@ def test_a_manifest_over_the_limit_cannot_be_made() -> None:
 
 UNFIT = {
     "marks": (2100, "," * 1000, 1, "more than 2097152 brackets and commas"),
-    "header": (9000, '"' * 1000, 1, "claims a header of"),
+    "header": (9000, '"' * 1000, 1, "the header of model.safetensors is"),
     "index": (6000, "é" * 500, 10**6, "model.safetensors.index.json is"),
     "files": (MAX_SHARDS + 1, "", 2_500_000_001, "would be 4097; the limit is 4096"),
 }
