@@ -7,10 +7,12 @@ Rules:
    the earlier one in its heap and then dropped the good entry with it: replaying an old signed record erased a new one.
 3. A dictionary has at most ``MAX_DICTIONARY_ENTRIES`` entries: hivemind sends it as one message of at most 4 MiB.
 4. One peer brings at most ``MAX_ENTRIES_OF_A_PEER`` of them, a quarter, so that one flood leaves room for others.
-5. All dictionaries together have at most ``MAX_ENTRIES`` entries, a quarter of them from one peer. Who is full refuses.
+5. All dictionaries together have at most ``MAX_ENTRIES`` entries, a quarter of them from one peer. When they are full,
+   who brought least gets room from who brought most, which loses what it brought last. Keys cost nothing, so four could
+   fill a node and lock out everybody; to keep out one who brings a hundred entries it now takes more than a thousand.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 
 from protocol import hivemind_light  # isort: skip  # noqa: F401  # before hivemind
@@ -58,7 +60,8 @@ class PointerStorage(DHTLocalStorage):  # type: ignore[misc]
         self._clock = clock
         self._counted_at = float("-inf")
         self._brought: dict[DHTID, dict[bytes, PeerID | None]] = {}
-        self._totals: Counter[PeerID | None] = Counter()
+        self._by: defaultdict[PeerID | None, dict[tuple[DHTID, bytes], None]] = defaultdict(dict)
+        """What each brought, in that order."""
 
     def store(self, key: DHTID, value: bytes, expiration_time: float, subkey: bytes | None = None) -> bool:
         """Rule 1. What hivemind's node calls for entries of its own."""
@@ -77,26 +80,41 @@ class PointerStorage(DHTLocalStorage):  # type: ignore[misc]
             return False
         _compact(self)
         self._brought.setdefault(key, {})[subkey] = peer
-        self._totals[peer] += 1
+        self._by[peer][key, subkey] = None
         return True
 
     @property
     def entries(self) -> int:
         """In all dictionaries; some of them may have expired since they were counted."""
-        return self._totals.total()
+        return sum(map(len, self._by.values()))
 
     def _has_room(self, key: DHTID, held: DictionaryDHTValue | None, peer: PeerID | None) -> bool:
         if peer is None:
             return held is None or len(held) < MAX_DICTIONARY_ENTRIES
-        if self.entries >= MAX_ENTRIES or self._totals[peer] >= MAX_TOTAL_OF_A_PEER:
-            self._count()
-            if self.entries >= MAX_ENTRIES or self._totals[peer] >= MAX_TOTAL_OF_A_PEER:
+        if held is not None and len(held) >= MAX_ENTRIES_OF_A_PEER:
+            brought = self._brought[key]
+            same = sum(1 for subkey in held.data if brought.get(subkey) == peer)
+            if len(held) >= MAX_DICTIONARY_ENTRIES or same >= MAX_ENTRIES_OF_A_PEER:
                 return False
-        if held is None or len(held) < MAX_ENTRIES_OF_A_PEER:
-            return True
-        brought = self._brought[key]
-        same = sum(1 for subkey in held.data if brought.get(subkey) == peer)
-        return len(held) < MAX_DICTIONARY_ENTRIES and same < MAX_ENTRIES_OF_A_PEER
+        if self.entries >= MAX_ENTRIES or len(self._by.get(peer, ())) >= MAX_TOTAL_OF_A_PEER:
+            self._count()
+        if len(self._by.get(peer, ())) >= MAX_TOTAL_OF_A_PEER:
+            return False
+        return self.entries < MAX_ENTRIES or self._make_room(peer)
+
+    def _make_room(self, peer: PeerID) -> bool:
+        """Rule 5."""
+        most = max((other for other in self._by if other is not None), key=lambda p: len(self._by[p]), default=peer)
+        if len(self._by.get(most, ())) <= len(self._by.get(peer, ())) + 1:
+            return False
+        (key, subkey), _ = self._by[most].popitem()
+        found = self.get(key)
+        if found is not None and self._brought[key].get(subkey) == most:
+            del self._brought[key][subkey], found.value[subkey]
+            _compact(found.value)
+            if not found.value.data:
+                del self[key]
+        return True
 
     def _count(self) -> None:
         """Forget who brought what has expired."""
@@ -110,7 +128,10 @@ class PointerStorage(DHTLocalStorage):  # type: ignore[misc]
             for key, brought in self._brought.items()
             if key in living
         }
-        self._totals = Counter(peer for brought in self._brought.values() for peer in brought.values())
+        self._by = defaultdict(dict)
+        for key, brought in self._brought.items():
+            for subkey, peer in brought.items():
+                self._by[peer][key, subkey] = None
 
 
 def _compact(held: TimedStorage) -> None:

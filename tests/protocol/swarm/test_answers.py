@@ -12,7 +12,7 @@ from protocol.errors import BusyError
 from protocol.identity import Key
 from protocol.swarm import company
 from protocol.swarm.company import MAX_SAMPLES, SAMPLE, has_company
-from protocol.swarm.kademlia import VALIDATION_UNITS, DHTProtocol
+from protocol.swarm.kademlia import MAX_VALIDATIONS, VALIDATION_UNITS, DHTProtocol
 from protocol.swarm.node import Swarm
 from protocol.swarm.table import BUCKET_NODES
 from tests.protocol.swarm.net import KIND, Net, Stock, entry, network, pointer
@@ -144,6 +144,24 @@ def test_nothing_is_done_for_who_has_used_up_its_share(pair: Pair, monkeypatch: 
         with pytest.raises(BusyError):
             pair.net.run(each)
     assert spent == [1, VALIDATION_UNITS, 64, 1]
+
+
+@pytest.mark.must("SWM-15", "SWM-24")
+def test_peers_that_ask_to_be_called_back_hold_up_no_calls_of_ours(pair: Pair) -> None:
+    protocol, peer = pair.protocol, pair.peer.peer_id
+    request = dht_pb2.PingRequest(peer=pair.peer.protocol.node_info, validate=True)
+
+    async def scenario() -> None:
+        for _ in range(MAX_VALIDATIONS):
+            await protocol._validations.acquire()
+        waiting = asyncio.create_task(protocol.rpc_ping(request, P2PContext("", protocol.p2p.peer_id, peer)))
+        assert await protocol.call_ping(peer)
+        assert not waiting.done()
+        for _ in range(MAX_VALIDATIONS):
+            protocol._validations.release()
+        assert (await waiting).available
+
+    pair.net.run(scenario())
 
 
 @pytest.mark.must("SWM-15")

@@ -101,10 +101,30 @@ def test_all_dictionaries_together_have_an_end(clock: Hand, monkeypatch: pytest.
     storage = PointerStorage(clock)
     by_one = [storage.take(DHTID(n), SUBKEY, b"x", 2000.0, A) for n in range(12)]
     assert by_one == [True] * 10 + [False] * 2
-    by_many = [storage.take(DHTID(100 + n), SUBKEY, b"x", 2000.0, PeerID(bytes([n]))) for n in range(32)]
-    assert by_many == [True] * 30 + [False] * 2
+    by_many = [storage.take(DHTID(100 + n), SUBKEY, b"x", 2000.0, PeerID(bytes([n]))) for n in range(30)]
+    assert by_many == [True] * 30
+    assert storage.entries == 40
+    assert not storage.take(DHTID(600), SUBKEY, b"x", 2000.0, A)
     clock.now = 2000.0 + module.COUNT_SECONDS
     assert storage.take(DHTID(500), SUBKEY, b"x", 9000.0, A), "what has expired makes room"
+    assert storage.entries == 1
+
+
+@pytest.mark.must("SWM-15")
+def test_who_brought_most_gives_way_when_all_is_full(clock: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRIES", 40)
+    monkeypatch.setattr(module, "MAX_TOTAL_OF_A_PEER", 10)
+    storage = PointerStorage(clock)
+    flood = [PeerID(bytes([9, each])) for each in range(4)]
+    for number in range(40):
+        assert storage.take(DHTID(number // 2), subkey(number), b"flood", 2000.0, flood[number % 4])
+    assert all(storage.take(OTHER, subkey(1000 + n), b"x", 2000.0, A) for n in range(7))
+    assert storage.entries == 40 == sum(len(value.value) for _, value in storage.items())
+    assert set(values(storage, OTHER)) >= {subkey(1000 + n) for n in range(7)}
+    assert all(len(storage._by[peer]) >= 8 for peer in flood), "each lost about as much"
+    assert not storage.take(OTHER, subkey(2000), b"flood", 2000.0, flood[0]), "and gets nothing back from who has less"
+    clock.now = 2000.0 + module.COUNT_SECONDS
+    assert storage.take(PLACE, SUBKEY, b"x", 3000.0, flood[0])
     assert storage.entries == 1
 
 
