@@ -3,7 +3,7 @@
 What to ask of whom is decided by the ``scheduler``; this is what carries it out. Rules:
 
 1. A chunk is verified before it touches the store; the store does it. A source that sent a wrong one is dropped and
-   remembered (``grudges``).
+   remembered (``grudges``); one that fails in whatever way ends nothing but itself (``sources``).
 2. What the store has is not fetched. As every chunk is kept when it comes, a download that was killed goes on where
    it was.
 3. It ends: with everything in the store, or with :class:`UnavailableError`, which lists what was tried, or with the
@@ -26,6 +26,7 @@ from protocol.exchange.interface import Peer
 from protocol.exchange.outcomes import Forged, Outcome, Whole, outcome_of
 from protocol.exchange.progress import Event, Finished, Hindered, Landed, Lost, Progress, Started, quiet
 from protocol.exchange.scheduler import Request, Scheduler
+from protocol.exchange.sources import chunks_from, list_from, name_of
 
 Result = TypeVar("Result")
 
@@ -96,14 +97,14 @@ async def fetch_manifest(
     wants = {blob_id: MAX_MANIFEST_BYTES}
     await fetch(wants, store, peers, mirrors, clock=clock, grudges=grudges, holder=holder)
 
-    def whole() -> bytes:
+    def parsed() -> Manifest:
         chunks = store.find(blob_id)
         parts = [store.read(blob_id, index) for index in range(len(chunks.digests))] if chunks is not None else [None]
         if None in parts:
             raise UnavailableError(f"the manifest {blob_id.hex()} left the store right after it came; fetch it again")
-        return b"".join(part for part in parts if part is not None)
+        return Manifest.parse(b"".join(part for part in parts if part is not None))
 
-    return Manifest.parse(await store.off_loop(whole))
+    return await store.off_loop(parsed)
 
 
 class _Fault(Exception):
@@ -125,7 +126,7 @@ class _Download:
         self._wants, self._store, self._clock = wants, store, clock
         self._progress, self._grudges, self._holder = progress, grudges, holder
         self._sources = [*peers, *mirrors]
-        self._scheduler = Scheduler([_name(source) for source in self._sources], len(peers))
+        self._scheduler = Scheduler([name_of(source) for source in self._sources], len(peers))
         self._total = sum(wants.values())
         self._here = self._fetched = 0
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -236,18 +237,18 @@ class _Download:
 
     async def _bring_list(self, source: Peer, request: Request) -> None:
         limit = self._wants[request.blob_id]
-        chunks = await source.chunk_list(request.blob_id, limit)
+        chunks = await list_from(source, request.blob_id, limit)
         if chunks.size > limit:
             raise TooLargeError(f"a blob of {chunks.size} bytes where at most {limit} are accepted")
         if chunks.id != request.blob_id:
             raise ForgedError(f"a chunk list of blob {chunks.id.hex()} in place of {request.blob_id.hex()}")
         missing = await self._in_store(self._open, chunks)
-        self._scheduler.listed(request.blob_id, missing, request.number)
-        self._here += chunks.size - sum(chunks.chunk_length(index) for index in missing)
+        if self._scheduler.listed(request.blob_id, missing, request.number):
+            self._here += chunks.size - sum(chunks.chunk_length(index) for index in missing)
 
     async def _bring_chunks(self, source: Peer, request: Request) -> None:
         awaited = set(request.indices)
-        async with aclosing(source.chunks(request.blob_id, request.indices)) as stream:
+        async with aclosing(chunks_from(source, request.blob_id, request.indices)) as stream:
             async for index, data in stream:
                 if index not in awaited:
                     raise ForgedError(f"chunk {index} of blob {request.blob_id.hex()}, which was not asked for")
@@ -286,7 +287,3 @@ class _Download:
         missing = sum(1 for _ in self._scheduler.wanted)
         tried = "; ".join(score.verdict for score in self._scheduler.scores) or "there was nobody to ask"
         return f"{missing} of {len(self._wants)} blobs could not be fetched, what came is kept. Tried: {tried}"
-
-
-def _name(source: Peer) -> str:
-    return source.address if source.identity is None else f"{source.identity.name} at {source.address}"

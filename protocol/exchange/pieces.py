@@ -6,9 +6,11 @@ a slow line shows progress long before a chunk of 1 MiB is through.
 What arrives is held to these rules; anything else is :class:`MalformedError`:
 
 1. Chunks come in the order in which they were asked for, each in pieces from its first byte to its last.
-2. Every piece of a chunk names the same size, 1 to ``CHUNK_BYTES``, and holds 1 to ``PIECE_BYTES`` bytes within it.
+2. Every piece of a chunk names the same size, 1 to ``CHUNK_BYTES``. All are full, ``PIECE_BYTES``, but the last, which
+   holds the rest: a chunk in pieces of one byte would take its receiver many times its size and CPU.
 3. A chunk that the peer does not have is one piece of size 0 without data.
 4. Nothing follows the last chunk asked for.
+5. A chunk list begins with a part of any size that shows the blob's; those that follow are full but for the last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,10 +59,9 @@ class Assembly:
         if piece.size == 0:
             self._skip(piece)
             return None
-        if not 0 < len(piece.data) <= PIECE_BYTES:
-            raise MalformedError(f"a piece of {len(piece.data)} bytes; it holds 1 to {PIECE_BYTES}")
-        if self._have + len(piece.data) > piece.size:
-            raise MalformedError(f"more than the {piece.size} bytes announced for chunk {piece.index}")
+        due = min(PIECE_BYTES, piece.size - self._have)
+        if len(piece.data) != due:
+            raise MalformedError(f"a piece of {len(piece.data)} bytes of chunk {piece.index} where {due} are due")
         self._size = piece.size
         self._have += len(piece.data)
         self._parts.append(piece.data)
@@ -105,6 +106,10 @@ class ListAssembly:
             raise MalformedError(f"{len(data)} bytes of a chunk list; it comes in parts of 1 to {PIECE_BYTES}")
         if not self._parts:
             self._length = self._announced(data)
+        elif len(data) < min(PIECE_BYTES, self._length - self._have):
+            raise MalformedError(
+                f"{len(data)} bytes of a chunk list; its parts are full but for the first and the last"
+            )
         if self._have + len(data) > self._length:
             raise MalformedError(f"more than the {self._length} bytes of the chunk list that was announced")
         self._parts.append(data)

@@ -3,14 +3,17 @@
 Rules:
 
 1. What the store has is never asked for.
-2. A chunk is asked of one peer at a time. Blobs are fetched in the order given, chunks in ascending order; fast peers
-   are served first and get larger requests (``scores``).
+2. A chunk is asked of one peer at a time. Blobs are fetched in the order given, chunks in ascending order; proven peers
+   are served before others and fast ones before slow ones, with larger requests (``scores``).
 3. At most ``MAX_REQUESTS`` requests for chunks run at a time, whatever the number of peers: each holds one chunk in
    memory. Chunk lists are asked for while fewer than ``LOOKAHEAD_CHUNKS`` chunks wait, ``MAX_LISTS`` at a time.
+   Peers that are not proven have half of either at most, and those that stalled one together: any number of keys that
+   accept and send nothing must not keep proven peers waiting. One slot is always left for peers to be tried.
 4. What a request did not bring when it ended, stalled or was called off is asked for again (``wanted``).
 5. A peer that sent something forged is out: all that it was asked for is asked of others.
 6. When a peer finds nothing else to do, it is asked for a chunk that another one is slow to bring; whoever is first
-   wins and the other request is called off. At most ``MAX_DUPLICATES`` chunks are asked for twice at a time.
+   wins and the other request is called off. At most ``MAX_DUPLICATES`` chunks are asked for twice, of proven peers
+   only. A chunk list, which is small, is asked of several until a proven peer is asked.
 7. Mirrors are asked for chunks like all peers, but for a chunk list only when no peer is left to ask: a mirror has to
    read the whole blob for it, and has the time for that at ``SLOWEST_MIRROR`` bytes a second.
 8. When nobody is left who could bring what is missing, the download is hopeless.
@@ -19,6 +22,7 @@ Rules:
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from protocol.blobs.chunks import CHUNK_BYTES
 from protocol.exchange.outcomes import Broke, Busy, Forged, Lacks, Outcome, Whole
@@ -88,14 +92,17 @@ class Scheduler:
         """Is everything here?"""
         return not self.wanted
 
-    def listed(self, blob_id: bytes, missing: Iterable[int], number: int | None = None) -> None:
-        """The chunk list of a blob is known (from request ``number``), and which chunks the store does not have."""
+    def listed(self, blob_id: bytes, missing: Iterable[int], number: int | None = None) -> bool:
+        """A blob's chunk list has come, for request ``number``; what is missing. False: it was known already."""
+        if number is not None and number not in self._running:
+            return False
         self.wanted.list(blob_id, missing)
         for other, running in list(self._running.items()):
             if running.request.blob_id == blob_id and not running.request.indices:
                 del self._running[other]
                 if other != number:
                     self._called_off.append(other)
+        return True
 
     def arrived(self, number: int, now: float) -> None:
         """A chunk came over the wire for a request; it is not checked yet."""
@@ -157,6 +164,9 @@ class Scheduler:
         times = [self._deadline(running) for running in self._running.values()]
         times += [score.resting_until for score in self.scores if score.lost is None]
         self._second_chances = [time for time in self._second_chances if now < time]
+        best = max((score.rate or 0.0 for score in self.scores if score.proven), default=0.0)
+        if best:  # then it is clear who is slow: rule 6
+            times += [running.since + 3 * CHUNK_BYTES / best for running in self._running.values()]
         ahead = [time for time in (*times, *self._second_chances) if now < time < math.inf]
         return min(ahead) - now if ahead else None
 
@@ -171,8 +181,7 @@ class Scheduler:
         """Nothing is running and nobody who is left can bring anything that is missing."""
         if self.finished or self._running:
             return False
-        living = self._living()
-        return not any(blob.has_hope(peer) for blob in self.wanted for peer in living)
+        return not any(blob.has_hope(peer) for peer in self._living() for blob in self.wanted)
 
     def _missed(self, running: _Running, now: float) -> None:
         """An answer in order, without some or all of what was asked for."""
@@ -211,7 +220,7 @@ class Scheduler:
 
     def _next(self, now: float) -> Request | None:
         able = [peer for peer, score in enumerate(self.scores) if score.usable(now)]
-        able.sort(key=lambda peer: -(self.scores[peer].rate or math.inf))
+        able.sort(key=lambda peer: self.scores[peer].rank)
         for choose in (self._next_list, self._next_chunks, self._next_duplicate):
             for peer in able:
                 if (chosen := choose(peer, now)) is not None:
@@ -220,15 +229,17 @@ class Scheduler:
         return None
 
     def _next_list(self, peer: int, now: float) -> tuple[bytes, tuple[int, ...]] | None:
-        lists = [running.request for running in self._running.values() if not running.request.indices]
-        if len(lists) >= MAX_LISTS or sum(request.peer == peer for request in lists) >= LISTS_PER_PEER:
+        lists = self._in_progress(lists=True)
+        if not self._has_slot(peer, lists, MAX_LISTS) or sum(one.peer == peer for one in lists) >= LISTS_PER_PEER:
             return None
         if self.wanted.waiting >= LOOKAHEAD_CHUNKS and self._running:
             return None
-        asked = {request.blob_id for request in lists}
+        asked = dict.fromkeys(request.blob_id for request in lists)
+        known = {request.blob_id for request in lists if request.peer == peer or self.scores[request.peer].proven}
+        again = [self.wanted.unlisted[one] for one in asked if one not in known and peer < self._first_mirror]
         better = self._living(self._first_mirror) if peer >= self._first_mirror else []
-        for blob in self.wanted.unlisted.values():
-            if blob.blob_id not in asked and blob.may_ask(peer, now) and not any(map(blob.has_hope, better)):
+        for blob in chain((one for one in self.wanted.unlisted.values() if one.blob_id not in asked), again):
+            if blob.may_ask(peer, now) and not any(map(blob.has_hope, better)):
                 return blob.blob_id, ()
         return None
 
@@ -238,7 +249,8 @@ class Scheduler:
 
     def _next_chunks(self, peer: int, now: float) -> tuple[bytes, tuple[int, ...]] | None:
         score = self.scores[peer]
-        if self._requests() >= MAX_REQUESTS or self._requests(peer) >= score.slots:
+        chunks = self._in_progress()
+        if not self._has_slot(peer, chunks, MAX_REQUESTS) or sum(one.peer == peer for one in chunks) >= score.slots:
             return None
         for blob in self.wanted.listed.values():
             if blob.may_ask(peer, now) and (indices := self.wanted.take(blob, score.share, peer)):
@@ -246,7 +258,10 @@ class Scheduler:
         return None
 
     def _next_duplicate(self, peer: int, now: float) -> tuple[bytes, tuple[int, ...]] | None:
-        if self._requests() >= MAX_REQUESTS or self._requests(peer) or self._duplicates() >= MAX_DUPLICATES:
+        chunks = self._in_progress()
+        if not self.scores[peer].proven or not self._has_slot(peer, chunks, MAX_REQUESTS):
+            return None
+        if any(one.peer == peer for one in chunks) or self._duplicates() >= MAX_DUPLICATES:
             return None
         slow = [running for running in self._running.values() if self._may_double(running, peer, now)]
         if not slow:
@@ -271,7 +286,14 @@ class Scheduler:
     def _duplicates(self) -> int:
         return sum(len(asked) > 1 for blob in self.wanted.listed.values() for asked in blob.asked.values())
 
-    def _requests(self, peer: int | None = None) -> int:
-        """Requests for chunks in progress, of one peer or of all."""
-        running = (r.request for r in self._running.values() if r.request.indices)
-        return sum(peer is None or request.peer == peer for request in running)
+    def _in_progress(self, lists: bool = False) -> list[Request]:
+        """Requests for chunks, or those for chunk lists."""
+        return [running.request for running in self._running.values() if (not running.request.indices) is lists]
+
+    def _has_slot(self, peer: int, requests: Sequence[Request], most: int) -> bool:
+        """May this peer have one of ``most`` slots, of which ``requests`` have some? Rule 3."""
+        score = self.scores[peer]
+        alike = [other for request in requests if (other := self.scores[request.peer]).proven is score.proven]
+        if len(requests) >= most or len(alike) >= (most - 1 if score.proven else most // 2):
+            return False
+        return not (score.has_stalled and any(other.has_stalled for other in alike))

@@ -11,6 +11,7 @@ Rules, with ``now`` in seconds:
    a dead one costs little. After ``MAX_STALLS`` in a row it is given up.
 5. A peer that has not got what it is asked for, ``MAX_LACKED`` times in a row, is given up.
 6. How much is asked at once follows the measured speed: about ``REQUEST_SECONDS`` of it.
+7. A peer is proven once a chunk of it has landed, until it stalls. Proven peers are asked first (``scheduler``).
 """
 
 from protocol.blobs.chunks import CHUNK_BYTES
@@ -74,6 +75,21 @@ class Score:
     def usable(self, now: float) -> bool:
         """May something be asked of it now?"""
         return self.lost is None and self.resting_until <= now
+
+    @property
+    def proven(self) -> bool:
+        """Did it bring something, and has it not stalled since?"""
+        return self.landed_bytes > 0 and not self.has_stalled
+
+    @property
+    def has_stalled(self) -> bool:
+        """Was a stall the last that came of asking it?"""
+        return self._stalls > 0
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Less is better: proven before unproven ones, fast before slow ones, and last who stalled often."""
+        return (0 if self.proven else 1 + self._stalls, -(self.rate or 0.0))
 
     @property
     def patience(self) -> float:

@@ -4,8 +4,9 @@ Rules:
 
 1. libp2p has proven the peer id of whoever asks; what it may ask is booked under that id. Ids of other kinds of keys
    than a node's are refused.
-2. At most ``MAX_STREAMS`` streams are open at a time, those that still wait for a request among them; a request has
-   to come within ``STALL_SECONDS``. More streams are closed unread.
+2. At most ``MAX_STREAMS`` streams are open at a time, ``MAX_STREAMS_PER_PEER`` of one peer id, those that still wait
+   for a request among them; all of a request has to come within ``STALL_SECONDS``, so that trickling is no way to
+   hold a stream. More streams are closed unread.
 3. The asking side closes first: after the last frame the server waits for its acknowledgement, but not for ever.
 4. A peer that accepts nothing for ``SEND_SECONDS`` is let go.
 """
@@ -36,6 +37,9 @@ from protocol.roads.libp2p_frames import (
 )
 
 MAX_STREAMS = 256
+
+MAX_STREAMS_PER_PEER = 16
+"""Twice what ``budget`` answers of one peer: a stream stays open until its end is acknowledged."""
 
 MULTIHASH = b"\x12\x20"
 """What a peer id that is a SHA-256 digest begins with."""
@@ -84,7 +88,9 @@ class Libp2pServer:
         self._stall = stall_seconds
         self._send_seconds = send_seconds
         self._max_streams = max_streams
-        self._streams: set[asyncio.Task[None]] = set()
+        self._streams: dict[asyncio.Task[None], bytes] = {}
+        """Each with the peer id at its other end."""
+        self._closed = False
 
     @classmethod
     async def start(
@@ -109,21 +115,28 @@ class Libp2pServer:
 
     async def close(self) -> None:
         """End every stream and accept no more. Closing twice is allowed."""
-        with suppress(OSError, EOFError):  # p2pd may be gone already
-            async with asyncio.timeout(self._stall):
-                await self._daemon().remove_binary_stream_handler(HANDLER)
-        for stream in self._streams:
-            stream.cancel()
-        await asyncio.gather(*self._streams, return_exceptions=True)
+        closed, self._closed = self._closed, True
+        try:
+            if not closed:  # a p2pd that is told twice complains
+                with suppress(OSError, EOFError, KeyError):  # it may be gone already, or was started anew
+                    async with asyncio.timeout(self._stall):
+                        await self._daemon().remove_binary_stream_handler(HANDLER)
+        finally:
+            for stream in self._streams:
+                stream.cancel()
+            await asyncio.gather(*self._streams, return_exceptions=True)
 
     async def handle(self, info: StreamInfo, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One stream, from its first byte to its last."""
         task = asyncio.current_task()
         try:
+            peer = info.peer_id.to_bytes()
             if task is None or len(self._streams) >= self._max_streams:
                 return
-            self._streams.add(task)
-            task.add_done_callback(self._streams.discard)
+            if sum(other == peer for other in self._streams.values()) >= MAX_STREAMS_PER_PEER:
+                return
+            self._streams[task] = peer
+            task.add_done_callback(self._streams.pop)
             with suppress(OSError, EOFError):  # whoever asked went away; TimeoutError is an OSError
                 await self._serve(info, Arrivals(reader, self._stall), writer)
         finally:
@@ -132,8 +145,9 @@ class Libp2pServer:
     async def _serve(self, info: StreamInfo, arrivals: Arrivals, writer: asyncio.StreamWriter) -> None:
         try:
             try:
-                length = request_length(await arrivals.exactly(LENGTH_BYTES))
-                request = read_request(await arrivals.exactly(length))
+                async with asyncio.timeout(self._stall):
+                    length = request_length(await arrivals.exactly(LENGTH_BYTES))
+                    request = read_request(await arrivals.exactly(length))
                 async with aclosing(self._answer(_peer(info), request)) as frames:
                     async for frame in frames:
                         await self._send(writer, *frame)

@@ -36,16 +36,16 @@ _DATA_FIELD = b"\x10"
 
 async def start(config: Config) -> Daemon:
     """A p2pd with our key; if it is a relay, one that was seen to grant what it should."""
-    daemon = await Daemon.start(config)
-    if config.relay:
-        for _ in range(ATTEMPTS):
-            if await _grants_enough(daemon, config):
+    for _ in range(ATTEMPTS):
+        daemon = await Daemon.start(config)
+        try:
+            if not config.relay or await _grants_enough(daemon, config):
                 return daemon
+        except BaseException:  # the probe did not start, or nobody waits any more
             await daemon.stop()
-            daemon = await Daemon.start(config)
+            raise
         await daemon.stop()
-        raise EnvironmentFault(f"p2pd relays only 128 KiB at a time, {ATTEMPTS} times in a row; start again")
-    return daemon
+    raise EnvironmentFault(f"p2pd relays only 128 KiB at a time, {ATTEMPTS} times in a row; start again")
 
 
 async def _grants_enough(relay: Daemon, config: Config) -> bool:

@@ -6,25 +6,25 @@ Rules:
 2. At most ``MAX_REDIRECTS`` redirects, never from https to http. What was sent along for one host (a token) is not
    shown to another. Where a file was found is remembered until it fails.
 3. Bytes have to come: ``silence`` seconds at most between two arrivals, ``PIECE_SECONDS`` for each piece.
-4. Unless trusted, only https, and only to public addresses.
+4. Unless trusted, only https, and only to public addresses (``connect``).
+5. Up to ``CONNECTIONS`` threads share the idle connections and where files were found: each takes what is there at
+   that moment, and never looks first.
 """
 
 import asyncio
-import ipaddress
-import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from socket import SHUT_RDWR, socket
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote, urljoin, urlsplit
 
 from protocol.errors import MalformedError, PeerError, UnavailableError
 from protocol.exchange.interface import STALL_SECONDS
 from protocol.roads.mirrors.answers import file_size
+from protocol.roads.mirrors.connect import Line, connect
 from protocol.roads.mirrors.files import PIECE_BYTES
 
 CONNECTIONS = 4
@@ -36,25 +36,38 @@ PIECE_SECONDS = 30.0
 """For one piece: a server that drips is a dead one."""
 
 OPEN_SECONDS = 30.0
-"""For connecting, redirects and headers together."""
+"""For looking up, connecting, proxy, TLS, redirects and headers together."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
 class _Answer:
-    """A request on its way; the connection is there to be cut off from another thread."""
+    """A request on its way; its line is there to be cut from another thread."""
 
+    line: Line = field(default_factory=Line)
     connection: HTTPConnection | None = None
-    sock: socket | None = None
     response: HTTPResponse | None = None
     origin: tuple[str, str] = ("", "")
+    abandoned: bool = False
+    """Left to its thread, which ends it."""
 
-    def cut(self) -> None:
-        """End whatever a thread is waiting for."""
-        if self.sock is not None:
-            with suppress(OSError):
-                self.sock.shutdown(SHUT_RDWR)
+    def work(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Run in a thread. What fails, or comes after the line was cut, is closed right there."""
+        try:
+            result = work(*arguments)
+            self.line.check()
+        except BaseException:
+            self.close()
+            raise
+        return result
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        if self.response is not None:
+            self.response.close()
+        if self.connection is not None:
+            self.connection.close()
 
 
 @dataclass
@@ -66,6 +79,7 @@ class HttpFiles:
     headers: Mapping[str, str] = field(default_factory=dict)
     silence: float = STALL_SECONDS
     piece_seconds: float = PIECE_SECONDS
+    open_seconds: float = OPEN_SECONDS
 
     def __post_init__(self) -> None:
         if not self.trusted and not self.base.startswith("https://"):
@@ -84,7 +98,8 @@ class HttpFiles:
             async with self._slots:
                 answer = _Answer()
                 try:
-                    self._sizes[name] = await self._off_loop(answer, OPEN_SECONDS, self._begin, answer, name, 0, None)
+                    size = await self._off_loop(answer, self.open_seconds, self._begin, answer, name, 0, None)
+                    self._sizes[name] = size
                 finally:
                     self._end(answer)
         return self._sizes[name]
@@ -94,7 +109,7 @@ class HttpFiles:
         async with self._slots:
             answer = _Answer()
             try:
-                total = await self._off_loop(answer, OPEN_SECONDS, self._begin, answer, name, start, length)
+                total = await self._off_loop(answer, self.open_seconds, self._begin, answer, name, start, length)
                 if self._sizes.setdefault(name, total) != total:
                     raise MalformedError(f"{self.base}{name} had {self._sizes[name]} bytes and now has {total}")
                 while length:
@@ -108,7 +123,7 @@ class HttpFiles:
         """See :class:`protocol.roads.mirrors.files.Files`."""
         self._closed = True
         for answer in self._open:
-            answer.cut()
+            answer.line.cut()
         for connection in [one for idle in self._idle.values() for one in idle]:
             connection.close()
         self._idle.clear()
@@ -121,7 +136,7 @@ class HttpFiles:
         if self._closed:
             raise UnavailableError(f"the mirror {self.base} is closed")
         self._open.add(answer)
-        thread = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        thread = asyncio.get_running_loop().run_in_executor(self._threads, partial(answer.work, work, *arguments))
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(thread)
@@ -131,21 +146,21 @@ class HttpFiles:
             raise UnavailableError(f"{self.base} broke off or cannot be reached: {_words(error)}") from None
         finally:
             if not thread.done():
-                answer.cut()
+                answer.abandoned = True
+                answer.line.cut()
                 thread.add_done_callback(_forget)
 
     def _end(self, answer: _Answer) -> None:
         """Keep the connection for the next request if the answer was read to its end."""
         self._open.discard(answer)
         connection, response = answer.connection, answer.response
-        if connection is None:
+        if connection is None or answer.abandoned:
             return
         idle = self._idle.setdefault(answer.origin, [])
         if response is not None and response.isclosed() and not self._closed and len(idle) < CONNECTIONS:
             idle.append(connection)
         else:
-            answer.cut()
-            connection.close()
+            answer.close()
 
     def _begin(self, answer: _Answer, name: str, start: int, length: int | None) -> int:
         """Ask for a range, following redirects; the size of the file. Without a length, for its first byte."""
@@ -154,7 +169,7 @@ class HttpFiles:
             try:
                 return self._follow(answer, name, known, start, length)
             except (PeerError, OSError, HTTPException, ValueError):
-                del self._found[name]  # signed addresses expire
+                self._found.pop(name, None)  # signed addresses expire; another thread may have found out as well
         return self._follow(answer, name, self.base + quote(name), start, length)
 
     def _follow(self, answer: _Answer, name: str, url: str, start: int, length: int | None) -> int:
@@ -183,53 +198,35 @@ class HttpFiles:
         headers["User-Agent"] = "umm"
         if origin == _origin(self.base):
             headers |= self.headers
+        answer.response = None
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         if answer.connection is not None and answer.origin != origin:
             answer.connection.close()
             answer.connection = None
-        idle = self._idle.get(origin)
-        reused = answer.connection or (idle.pop() if idle else None)
-        for connection in (reused, None):
-            answer.connection, answer.origin = connection or self._connect(parts), origin
-            answer.sock = answer.connection.sock
-            try:
-                answer.connection.request("GET", target, headers=headers)
-                answer.response = answer.connection.getresponse()
-                return answer.response
-            except (ConnectionError, HTTPException):
-                answer.connection.close()
-                if connection is None:  # a kept one may have been closed meanwhile; a new one was not
-                    raise
-        raise AssertionError("a new connection either answers or raises")
+        kept, answer.origin = answer.connection or self._kept(origin), origin
+        if kept is not None:
+            with suppress(ConnectionError, HTTPException):  # it may have been closed meanwhile
+                return _asked(answer, kept, target, headers)
+        return _asked(answer, connect(answer.line, parts, self.trusted, self.silence), target, headers)
 
-    def _connect(self, parts: SplitResult) -> HTTPConnection:
-        host, secure = parts.hostname, parts.scheme == "https"
-        if not host or parts.scheme not in (("https", "http") if self.trusted else ("https",)):
-            raise MalformedError(f"{self.base} leads to {parts.geturl()[:80]!a}, which is not https")
-        proxy = urlsplit(getproxies().get("https", "")) if secure and not proxy_bypass(host) else None
-        if proxy is not None and proxy.hostname:
-            tunnel = HTTPSConnection(proxy.hostname, proxy.port or 443, timeout=self.silence, context=_tls())
-            tunnel.set_tunnel(host, parts.port or 443)
-            return _connected(tunnel)
-        if not secure:
-            return _connected(HTTPConnection(host, parts.port, timeout=self.silence))
-        connection = _connected(HTTPSConnection(host, parts.port, timeout=self.silence, context=_tls()))
-        if not self.trusted and not is_public(connection.sock.getpeername()[0]):
-            connection.close()
-            raise MalformedError(f"{self.base} leads to {host}, which is not a public address")
-        return connection
+    def _kept(self, origin: tuple[str, str]) -> HTTPConnection | None:
+        """A connection to there that is idle, if any."""
+        with suppress(LookupError):
+            return self._idle[origin].pop()
+        return None
 
 
-def is_public(address: str) -> bool:
-    """Is this IP address one of the internet at large?"""
-    return ipaddress.ip_address(address.partition("%")[0]).is_global
-
-
-def _connected(connection: HTTPConnection) -> HTTPConnection:
-    """Connected now, and never again by itself: that would go around the checks."""
-    connection.connect()
-    connection.auto_open = 0
-    return connection
+def _asked(answer: _Answer, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
+    """What the server says over this connection."""
+    answer.connection = connection
+    answer.line.hold(connection.sock)
+    try:
+        connection.request("GET", target, headers=headers)
+        answer.response = connection.getresponse()
+    except (ConnectionError, HTTPException):
+        connection.close()
+        raise
+    return answer.response
 
 
 def _piece(answer: _Answer, size: int) -> bytes:
@@ -245,10 +242,6 @@ def _piece(answer: _Answer, size: int) -> bytes:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
-
-
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _forget(thread: "asyncio.Future[Any]") -> None:

@@ -8,13 +8,16 @@ Rules:
    header has to agree. File names in an index are plain: they become a part of an address.
 3. A tensor counts only with the dtype and shape that the manifest gives, a file only with its size: the bytes prove
    the rest.
+4. What is kept of headers and index is about the manifest's tensors: memory does not grow with what a mirror says.
+   Parsing takes long enough to be done in a thread.
 """
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from protocol.blobs import weights_json
 from protocol.blobs.layout import MAX_SHARDS, index_name, single_name
@@ -27,6 +30,8 @@ from protocol.roads.mirrors.files import Files
 from protocol.strict import shown
 
 SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.safetensors")
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Places:
         self._files = files
         self._address = address
         self._about = manifest.about
+        self._names = frozenset(tensor.name for tensor in manifest.tensors)
         self._entries: dict[bytes, FileEntry | TensorEntry] = {}
         for entry in manifest.entries:
             self._entries.setdefault(entry.blob_id, entry)
@@ -90,7 +96,8 @@ class Places:
                 raise
             index = index_name(self._about)
             size = await self._files.size(index)
-            self._shards = parse_index(await self._whole(index, 0, size), f"{self._address}: {index}")
+            data = await self._whole(index, 0, size)
+            self._shards = await asyncio.to_thread(_only, self._names, parse_index, data, f"{self._address}: {index}")
 
     async def _header(self, file: str) -> Mapping[str, Entry]:
         where = f"{self._address}: {file}"
@@ -98,7 +105,8 @@ class Places:
         prefix = await self._whole(file, 0, min(size, PREFIX_BYTES))
         length = header_length(prefix, size, where)
         head = prefix + await self._whole(file, PREFIX_BYTES, length)
-        return {entry.name: entry for entry in parse_header(head, size, where)}
+        here = self._names if self._shards is None else {name for name, other in self._shards.items() if other == file}
+        return await asyncio.to_thread(_only, here, _entries, head, size, where)
 
     async def _whole(self, file: str, start: int, length: int) -> bytes:
         if length > MAX_JSON_BYTES:
@@ -122,3 +130,12 @@ def parse_index(data: bytes, where: str) -> Mapping[str, str]:
     if len(files := set(weight_map.values())) > MAX_SHARDS:
         raise TooLargeError(f"{where} names {len(files)} files; the limit is {MAX_SHARDS}")
     return weight_map
+
+
+def _entries(head: bytes, size: int, where: str) -> Mapping[str, Entry]:
+    return {entry.name: entry for entry in parse_header(head, size, where)}
+
+
+def _only(names: Set[str], parse: Callable[..., Mapping[str, Value]], *arguments: object) -> Mapping[str, Value]:
+    """Of what ``parse`` finds, that which has one of these names."""
+    return {name: value for name, value in parse(*arguments).items() if name in names}

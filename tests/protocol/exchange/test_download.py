@@ -1,19 +1,21 @@
 """Downloads from peers that are real, small and scripted, under a clock that is moved by hand: nothing here waits."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.blobs.chunks import ChunkList
 from protocol.errors import EnvironmentFault, UnavailableError
 from protocol.exchange.clock import HandClock
 from protocol.exchange.download import fetch
 from protocol.exchange.grudges import Grudges
+from protocol.exchange.interface import STALL_SECONDS
 from protocol.exchange.progress import Event, Finished, Hindered, Landed, Lost, Started
-from protocol.exchange.scheduler import MAX_DUPLICATES, MAX_REQUESTS
+from protocol.exchange.scheduler import MAX_DUPLICATES, MAX_LISTS, MAX_REQUESTS
 from tests.protocol.exchange.scripted import KEYS, MemoryStore, Peer, Script, Traffic, blob, shelf, wants
 
 BLOBS = shelf(blob(9), blob(3, seed=1, tail=4), blob(1, seed=2, tail=2), blob(0))
@@ -224,7 +226,7 @@ def test_when_nobody_can_serve_the_error_lists_everyone_that_was_tried_and_why()
     with pytest.raises(UnavailableError) as error:
         scene.run(*peers)
     message = str(error.value)
-    assert message.startswith("4 of 4 blobs could not be fetched, what came is kept. Tried: ")
+    assert message.startswith("3 of 4 blobs could not be fetched, what came is kept. Tried: ")
     for number, said in enumerate(["dropped, sent", "stalls", "busy 12 times", "does not have", "connection refused"]):
         tried = next(part for part in message.split("; ") if f"peer-{number}:" in part)
         assert said in tried
@@ -365,6 +367,55 @@ def test_one_honest_peer_that_has_everything_is_enough(crowd: list[Script], good
     everyone.insert(min(place, len(crowd)), good)
     scene.run(*[scene.peer(number, script) for number, script in enumerate(everyone)], within=24 * 3600.0)
     scene.assert_complete()
+
+
+@pytest.mark.must("DWN-5", "DWN-9")
+@settings(max_examples=10, deadline=None)
+@given(st.integers(17, 60), st.integers(0, 60))
+def test_however_many_accept_and_send_nothing_one_honest_peer_goes_on(crowd: int, place: int) -> None:
+    """The first chunk may take a turn of everyone; after that nobody waits."""
+    scene = Scene(ONE)
+    peers = [Peer(f"staller-{n}", scene.blobs, scene.clock, Script(stalls_after=0)) for n in range(crowd)]
+    honest = scene.peer(0, Script(seconds_per_chunk=0.1))
+    peers.insert(min(place, len(peers)), honest)
+    times: list[float] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Landed) and event.source.endswith(honest.address):
+            times.append(scene.clock.now())
+
+    work = fetch(wants(scene.blobs), scene.store, peers, clock=scene.clock, progress=tell, grudges=scene.grudges)
+    asyncio.run(scene._run(work, 3600.0))
+    scene.assert_complete()
+    turns = -(-len(peers) // (MAX_LISTS // 2)) + -(-len(peers) // (MAX_REQUESTS // 2))
+    assert times[0] <= STALL_SECONDS * (turns + 2)
+    assert scene.clock.now() - times[0] <= STALL_SECONDS
+
+
+def test_what_no_road_should_raise_ends_its_source_and_not_the_download() -> None:
+    class Broken(Peer):
+        async def chunk_list(self, blob_id: bytes, limit: int = 0) -> ChunkList:
+            raise LookupError("a bug")
+
+        async def chunks(self, blob_id: bytes, indices: Sequence[int]) -> AsyncGenerator[tuple[int, bytes], None]:
+            raise LookupError("a bug")
+            yield
+
+    scene = Scene()
+    broken = Broken("broken", scene.blobs, scene.clock, Script(), KEYS[1])
+    scene.run(broken, scene.peer(0, Script(seconds_per_chunk=1.0)))
+    scene.assert_complete()
+    alone = Scene()
+    with pytest.raises(UnavailableError, match=r"broken: .*not"):
+        alone.run(broken)
+
+    class Failing(MemoryStore):
+        def put_chunk(self, blob_id: bytes, index: int, data: bytes) -> None:
+            raise LookupError("a bug of ours")
+
+    alone.store = Failing()
+    with pytest.raises(ExceptionGroup, match="unhandled"):
+        alone.run(alone.peer(0))
 
 
 @pytest.mark.must("DWN-3")

@@ -191,8 +191,11 @@ def test_lists_are_asked_for_ahead_but_not_too_far() -> None:
     for n in range(50):
         scheduler.wanted.add(bytes([9, n]) * 16, CHUNK_BYTES)
     begun = scheduler.plan(0.0).begin
-    assert len(begun) == MAX_LISTS
+    assert len(begun) == MAX_LISTS // 2, "nobody is proven"
     assert max(sum(other.peer == request.peer for other in begun) for request in begun) <= LISTS_PER_PEER
+    for peer in range(6):
+        scheduler.scores[peer].landed(CHUNK_BYTES, 1.0)
+    assert len(scheduler.plan(1.0).begin) == MAX_LISTS - len(begun)
 
 
 def test_an_event_of_a_request_that_was_called_off_changes_nothing_but_a_chunk_still_counts() -> None:
@@ -292,3 +295,29 @@ class Machine(RuleBasedStateMachine):
 
 TestScheduler = Machine.TestCase
 TestScheduler.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.must("DWN-9")
+def test_peers_that_are_not_proven_have_half_of_the_slots_and_those_that_stalled_one_together() -> None:
+    scheduler = Scheduler([f"peer {n}" for n in range(40)])
+    scheduler.listed(A, range(400))
+    begun = scheduler.plan(0.0).begin
+    assert [request.peer for request in begun] == list(range(MAX_REQUESTS // 2))
+    proven, *_ = begun
+    scheduler.landed(proven, proven.indices[0], CHUNK_BYTES, 1.0)
+    assert proven.peer not in [request.peer for request in scheduler.plan(1.0).begin]
+    for second in range(1, 200):
+        scheduler.plan(float(second))
+    running = [request.peer for request in scheduler._in_progress()]
+    assert len(running) == 1, "everyone has stalled by now"
+
+
+@pytest.mark.must("DWN-9")
+def test_when_proven_peers_take_all_slots_one_is_left_for_a_peer_to_be_tried() -> None:
+    scheduler = Scheduler([f"peer {n}" for n in range(40)])
+    for score in scheduler.scores[1:]:
+        score.landed(CHUNK_BYTES, 1.0)
+    scheduler.listed(A, range(400))
+    begun = scheduler.plan(1.0).begin
+    assert len(begun) == MAX_REQUESTS
+    assert 0 in [request.peer for request in begun]

@@ -22,7 +22,8 @@ def test_no_piece_is_larger_than_a_message_may_be() -> None:
     assert {len(piece.data) for piece in cut(0, WHOLE)} == {PIECE_BYTES}
 
 
-HALF = Piece(3, 10, b"12345")
+TWO = PIECE_BYTES + 5
+HALF = Piece(3, TWO, bytes(PIECE_BYTES))
 
 
 @pytest.mark.must("EXC-7")
@@ -35,11 +36,14 @@ HALF = Piece(3, 10, b"12345")
         ([], Piece(3, 5, b"123456")),
         ([], Piece(3, CHUNK_BYTES, b"1" * (PIECE_BYTES + 1))),
         ([], Piece(3, 0, b"1")),
-        ([HALF], Piece(3, 10, b"678901")),
-        ([HALF], Piece(3, 11, b"67890")),
+        ([], Piece(3, TWO, bytes(PIECE_BYTES - 1))),
+        ([], Piece(3, CHUNK_BYTES, b"1")),
+        ([HALF], Piece(3, TWO, b"1234")),
+        ([HALF], Piece(3, TWO, b"123456")),
+        ([HALF], Piece(3, TWO + 1, b"12345")),
         ([HALF], Piece(3, 0, b"")),
         ([HALF], Piece(4, 5, b"12345")),
-        ([HALF, Piece(3, 10, b"67890")], Piece(3, 5, b"12345")),
+        ([HALF, Piece(3, TWO, b"12345")], Piece(3, 5, b"12345")),
         ([Piece(3, 0, b""), Piece(4, 5, b"12345")], Piece(5, 5, b"12345")),
     ],
     ids=[
@@ -49,6 +53,9 @@ HALF = Piece(3, 10, b"12345")
         "beyond-its-size",
         "beyond-a-message",
         "absent-with-data",
+        "first-half-not-full",
+        "one-byte-of-many",
+        "second-half-not-full",
         "second-half-too-long",
         "other-size",
         "absent-after-all",
@@ -97,11 +104,23 @@ def test_half_a_chunk_list_is_none() -> None:
         ([bytes(7)], MalformedError),
         ([bytes(PIECE_BYTES + 1)], MalformedError),
         ([bytes(8), b"\0"], MalformedError),
+        ([CHUNK_BYTES.to_bytes(8, "little"), b"\0"], MalformedError),
+        ([CHUNK_BYTES.to_bytes(8, "little"), bytes(31)], MalformedError),
         ([bytes(8) + b"\0"], MalformedError),
         ([(CHUNK_BYTES + 1).to_bytes(8, "little")], TooLargeError),
         ([b"\xff" * 8], TooLargeError),
     ],
-    ids=["empty-part", "no-size", "part-too-large", "a-byte-more", "a-byte-more-at-once", "beyond-limit", "absurd"],
+    ids=[
+        "empty-part",
+        "no-size",
+        "part-too-large",
+        "a-byte-more",
+        "a-byte-at-a-time",
+        "not-full",
+        "a-byte-more-at-once",
+        "beyond-limit",
+        "absurd",
+    ],
 )
 def test_a_chunk_list_is_refused_before_it_fills_memory(parts: list[bytes], error: type[Exception]) -> None:
     assembly = ListAssembly(CHUNK_BYTES)

@@ -103,7 +103,10 @@ async def test_pieces_out_of_place_are_refused_at_once() -> None:
 @pytest.mark.must("EXC-8")
 @on_loop
 async def test_a_stream_that_ends_early_gives_only_what_was_whole() -> None:
-    whole = [messages.write_piece(Piece(0, 4, b"good")), messages.write_piece(Piece(1, 9, b"half"))]
+    whole = [
+        messages.write_piece(Piece(0, 4, b"good")),
+        messages.write_piece(Piece(1, CHUNK_BYTES, bytes(PIECE_BYTES))),
+    ]
     async with peer_of(sends(*whole)) as peer:
         assert await chunks_of(peer, 0, 1, 2) == [(0, b"good")]
     async with peer_of(sends(messages.write_chunk_list_part((CHUNK_BYTES + 1).to_bytes(8, "little")))) as peer:
@@ -117,7 +120,7 @@ async def test_a_peer_that_falls_silent_is_given_up_and_its_call_ended() -> None
     ended = asyncio.Event()
 
     async def answer(_: bytes, context: Context) -> None:
-        await context.write(messages.write_piece(Piece(0, 8, b"half")))
+        await context.write(messages.write_piece(Piece(0, CHUNK_BYTES, bytes(PIECE_BYTES))))
         try:
             await asyncio.Event().wait()
         finally:

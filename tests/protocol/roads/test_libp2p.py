@@ -28,7 +28,7 @@ from protocol.exchange.server import Server
 from protocol.roads import libp2p_server
 from protocol.roads.libp2p import Libp2pPeer, Libp2pRoad
 from protocol.roads.libp2p_frames import ACKNOWLEDGED, HANDLER, HEAD_BYTES, Say, WhoRequest, write_frame, write_request
-from protocol.roads.libp2p_server import Libp2pServer
+from protocol.roads.libp2p_server import MAX_STREAMS_PER_PEER, Libp2pServer
 from protocol.swarm.config import LOOPBACK, Config
 from protocol.swarm.daemon import Daemon
 from tests.protocol.exchange.scripted import MemoryShelf, MemoryStore, blob, shelf, wants
@@ -122,6 +122,15 @@ class Pair:
     async def stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A hostile client's stream to the far end."""
         _, reader, writer = await self.near.p2p.call_binary_stream_handler(self.far.p2p.peer_id, HANDLER)
+        return reader, writer
+
+    async def open_stream_anyway(self, server: Libp2pServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A stream to a server that is closed, as one that p2pd passed on before it heard of that."""
+        await self.far.p2p.add_binary_stream_handler(HANDLER, server.handle)
+        reader, writer = await self.stream()
+        while not server.open_streams:
+            await asyncio.sleep(0)
+        await self.far.p2p.remove_binary_stream_handler(HANDLER)
         return reader, writer
 
 
@@ -316,6 +325,34 @@ def test_a_client_that_asks_nothing_is_let_go(pair: Pair) -> None:
 
 
 @pytest.mark.must("P2P-9")
+def test_a_client_that_trickles_its_request_is_let_go(pair: Pair) -> None:
+    """It is never silent for long: a byte every 20 ms, of a request that would take it more than a minute."""
+
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        writer.write((4000).to_bytes(2, "little"))
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    async def ask() -> None:
+        server = await pair.server(stall_seconds=STALL)
+        _, writer = await pair.stream()
+        trickling = asyncio.create_task(trickle(writer))
+        try:
+            while not server.open_streams:
+                await asyncio.sleep(0)
+            async with asyncio.timeout(10 * STALL):
+                while server.open_streams:
+                    await asyncio.sleep(0)
+        finally:
+            trickling.cancel()
+            writer.close()
+            await server.close()
+
+    pair.run(ask())
+
+
+@pytest.mark.must("P2P-9")
 def test_a_client_that_reads_nothing_is_let_go(pair: Pair) -> None:
     many = shelf(blob(64, seed=5))
     request = write_request(ChunksRequest(next(iter(many)), tuple(range(64))))
@@ -362,6 +399,37 @@ def test_streams_beyond_the_limit_are_closed_unread(pair: Pair) -> None:
         return data
 
     assert pair.run(ask()) == b""
+
+
+@pytest.mark.must("P2P-10")
+def test_one_peer_cannot_have_all_streams(pair: Pair) -> None:
+    async def ask() -> bytes:
+        server = await pair.server()
+        idle = [await pair.stream() for _ in range(MAX_STREAMS_PER_PEER)]
+        while server.open_streams < MAX_STREAMS_PER_PEER:
+            await asyncio.sleep(0)
+        reader, writer = await pair.stream()
+        data = await reader.read()
+        assert server.open_streams == MAX_STREAMS_PER_PEER
+        for _, other in [*idle, (reader, writer)]:
+            other.close()
+        await server.close()
+        return data
+
+    assert pair.run(ask()) == b""
+
+
+def test_closing_twice_on_a_living_p2pd_is_fine_and_ends_every_stream(pair: Pair) -> None:
+    async def ask() -> None:
+        server = await pair.server()
+        await server.close()
+        reader, writer = await pair.open_stream_anyway(server)
+        await server.close()
+        assert server.open_streams == 0
+        assert await reader.read() == b""
+        writer.close()
+
+    pair.run(ask())
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from itertools import pairwise
@@ -29,13 +30,14 @@ from protocol.exchange.download import fetch
 from protocol.roads.mirrors import Mirror, MirrorRoad
 from protocol.roads.mirrors import http as http_mirror
 from protocol.roads.mirrors.answers import DEFAULT_RETRY_SECONDS
+from protocol.roads.mirrors.connect import is_public
 from protocol.roads.mirrors.http import HttpFiles
 from protocol.roads.mirrors.mirror import runs
 from protocol.roads.mirrors.places import parse_index
 from tests.fuzz import fuzz_mirror_index
 from tests.protocol.exchange.scripted import MemoryStore, blob
 from tests.protocol.keys import key
-from tests.protocol.roads.webserver import Site, serving
+from tests.protocol.roads.webserver import Dripping, Site, dripping, serving
 
 Result = TypeVar("Result")
 
@@ -356,7 +358,7 @@ def test_an_index_of_any_bytes_raises_only_errors_of_peers(data: bytes) -> None:
      ("169.254.169.254", False), ("::1", False), ("fe80::1%eth0", False), ("192.168.1.1", False)],
 )  # fmt: skip
 def test_addresses_of_private_networks_are_known(address: str, public: bool) -> None:
-    assert http_mirror.is_public(address) is public
+    assert is_public(address) is public
 
 
 def test_a_strangers_https_never_becomes_http() -> None:
@@ -408,3 +410,114 @@ def test_forged_files_are_refused_when_the_list_is_made() -> None:
 
         with pytest.raises(ForgedError, match=r"other bytes in config\.json"):
             run(work())
+
+
+async def first_byte(files: HttpFiles) -> None:
+    try:
+        await files.size("x")
+    finally:
+        await files.close()
+
+
+@pytest.mark.must("MIR-4")
+@pytest.mark.parametrize("where", ["TLS", "the proxy", "headers"])
+def test_a_server_that_drips_before_the_first_byte_is_cut_off(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of TLS that never ends, or a header."""
+    begins = {"TLS": b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc", "the proxy": b"HTTP/1.1 ", "headers": b"HTTP/1.1 206 "}
+    with dripping(Dripping(begins[where])) as server:
+        if where == "the proxy":
+            behind_proxy(monkeypatch, server.port)
+        scheme = "http" if where == "headers" else "https"
+        files = HttpFiles(f"{scheme}://127.0.0.1:{server.port}/", trusted=True, silence=60.0, open_seconds=0.3)
+        with pytest.raises(UnavailableError, match="brings too little"):
+            run(first_byte(files))
+        assert server.left.wait(5), "nothing goes on waiting for it"
+
+
+def behind_proxy(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("no_proxy", "nothing.invalid")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+
+@pytest.mark.must("MIR-7")
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "10.0.0.5", "169.254.169.254"])
+def test_nothing_is_sent_to_a_private_network_for_a_stranger(
+    host: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dripping(Dripping()) as server:
+        if proxied:
+            behind_proxy(monkeypatch, server.port)
+        else:
+            for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+                monkeypatch.delenv(name, raising=False)
+        with pytest.raises(MalformedError, match="is not a public address"):
+            run(first_byte(HttpFiles(f"https://{host}:{server.port}/", silence=0.5)))
+        assert server.connections == 0
+
+
+@pytest.mark.must("MIR-7")
+def test_a_proxy_is_told_the_address_that_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dripping(Dripping(b"HTTP/1.1 403 no\r\n\r\n")) as server:
+        behind_proxy(monkeypatch, server.port)
+        with pytest.raises(UnavailableError, match="the proxy says"):
+            run(first_byte(HttpFiles("https://93.184.216.34/")))
+        with pytest.raises(UnavailableError, match="the proxy says"):
+            run(first_byte(HttpFiles("https://mirror.invalid:8443/", trusted=True)))
+    assert b"CONNECT 93.184.216.34:443 HTTP/1.1\r\n" in server.heard
+    assert b"CONNECT mirror.invalid:8443 HTTP/1.1\r\n" in server.heard
+
+
+def test_threads_that_find_out_together_that_an_address_expired_do_not_trip_over_each_other() -> None:
+    """Four requests are in progress with the old address when the first of them fails."""
+    gone = site_of(SINGLE, "/old/")
+    met = threading.Barrier(http_mirror.CONNECTIONS)
+
+    class Files(HttpFiles):
+        def _follow(self, answer: Any, name: str, url: str, start: int, length: int | None) -> int:
+            try:
+                return super()._follow(answer, name, url, start, length)
+            except UnavailableError:
+                met.wait(5)
+                raise
+
+    async def work(old: str, new: str) -> None:
+        files = Files(new, trusted=True)
+        files._found["config.json"] = old + "config.json"
+        reads = [collected_bytes(files, "config.json", 0, len(CONFIG)) for _ in range(http_mirror.CONNECTIONS)]
+        assert await asyncio.gather(*reads) == [CONFIG] * http_mirror.CONNECTIONS
+        await files.close()
+
+    gone.status = 403
+    with serving(gone), serving(site_of(SINGLE)) as site:
+        run(work(gone.address + "/old/", site.address + "/m/"))
+
+
+async def collected_bytes(files: HttpFiles, name: str, start: int, length: int) -> bytes:
+    async with aclosing(files.read(name, start, length)) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
+def test_an_idle_connection_that_another_thread_took_is_not_there() -> None:
+    files = HttpFiles("https://example.org/")
+    files._idle["https", "example.org"] = []
+    assert files._kept(("https", "example.org")) is None
+    assert files._kept(("https", "example.com")) is None
+    run(files.close())
+
+
+@pytest.mark.must("MIR-6")
+def test_of_a_header_only_what_the_manifest_names_is_kept() -> None:
+    more = DATA | {f"other.{n}": b"1234" for n in range(50)}
+    for shard_bytes in (1 << 40, 3 << 20):
+        with serving(site_of(files_of(manifest_of(more), shard_bytes, more))) as site:
+
+            async def work(address: str) -> None:
+                async with await mirror_at(address) as mirror:
+                    for entry in MANIFEST.tensors:
+                        await mirror.chunk_list(entry.blob_id)
+                    kept = [name for header in mirror._places._headers.values() for name in header]
+                    assert sorted(kept) == sorted(DATA)
+
+            run(work(site.address + "/m"))

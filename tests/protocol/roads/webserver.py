@@ -1,6 +1,7 @@
 """A web server on loopback that serves files from memory, well or badly, as told."""
 
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -122,3 +123,51 @@ def _send(handler: BaseHTTPRequestHandler, site: Site, data: bytes) -> None:
         handler.close_connection = True
     else:
         handler.wfile.write(data)
+
+
+@dataclass
+class Dripping:
+    """A server on loopback that never ends what it sends, and is never silent: a byte every few milliseconds."""
+
+    begins: bytes = b""
+    """What it sends at once."""
+    port: int = 0
+    heard: bytes = b""
+    """What came over all connections, or most of it."""
+    connections: int = 0
+    left: threading.Event = field(default_factory=threading.Event)
+    """The other side has gone."""
+
+
+@contextmanager
+def dripping(server: Dripping) -> Iterator[Dripping]:
+    """The server at ``port`` for a while."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server.port = listener.getsockname()[1]
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            server.connections += 1
+            with connection:
+                try:
+                    server.heard += connection.recv(4096)
+                    connection.sendall(server.begins)
+                    while not stop.wait(0.005):
+                        connection.sendall(b"x")
+                except OSError:
+                    server.left.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield server
+    finally:
+        stop.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
