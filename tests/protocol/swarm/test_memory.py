@@ -202,7 +202,7 @@ async def test_a_dictionary_has_a_limit_and_room_again_when_its_entries_expire(m
 @pytest.mark.slow
 @on_loop
 async def test_telling_of_the_hundred_thousandth_contribution_takes_no_longer_than_of_the_first() -> None:
-    async with swarm_of(20) as (swarm, _):
+    async with swarm_of(6) as (swarm, _):
         node, seconds = swarm.nodes["n1"], list[float]()
         for author in range(1, 12_501):
             for one in [pointer(author, 2 * HOUR, slot=slot) for slot in range(8)]:
