@@ -1,7 +1,7 @@
 """Whatever goes wrong in asking a source is that source's fault, also what no road should ever raise.
 
 A road has much to do with what strangers send; if it trips over some of that, one source is lost and not a download
-of many gigabytes that has others. So this is the one place that catches everything.
+of many gigabytes that has others. So everything is caught here, and nowhere else in a download.
 """
 
 from collections.abc import AsyncGenerator, Iterator

@@ -16,6 +16,7 @@ Rules:
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,8 @@ OFFENCES = frozenset({"shape", "forged", "subkey", "location"})
 
 WHOLE_DICTIONARY = b""
 """hivemind's subkey of one."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,8 @@ class DHTProtocol(ServicerBase):  # type: ignore[misc]
         """The peer's answer, or None: rule 6."""
         try:
             return await getattr(self.get_stub(self.p2p, peer), method)(request, timeout=CALL_SECONDS)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001  # hivemind's, p2pd's and the peer's own: all mean no answer
+            _log.debug("no answer to %s from %s", method, peer, exc_info=True)
             return None
 
     def _charge(self, peer: PeerID, units: int) -> None:

@@ -45,7 +45,7 @@ class Tile:
     """Elements ``start .. start + count`` of every input; input 0 is the base if ``has_base``.
 
     ``row`` divides ``count``: it is the width of the tensor's last axis, or ``count`` for a piece of one long row.
-    An input is read when it is first asked for, so that what is done to one input alone finds it in the cache.
+    An input is read when it is first asked for.
     """
 
     def __init__(self, sources: Sequence[Source], has_base: bool, start: int, count: int, row: int, room: Room) -> None:
