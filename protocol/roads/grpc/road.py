@@ -2,35 +2,30 @@
 
 Rules:
 
-1. First the certificate is **looked at**, in a handshake that is then dropped; the node in it is compared with the one
-   expected. gRPC then accepts this one certificate and no other, so what it talks to is what was looked at.
+1. A connection leads to the node that was looked at and expected, see `line`.
 2. Every wait is bounded: for a connection by ``CONNECT_SECONDS``, for each message by ``STALL_SECONDS``.
 3. Nothing that arrives is larger than ``messages.MAX_ANSWER_BYTES``; gRPC decompresses nothing.
 """
 
 import asyncio
-import ssl
-import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
-from pathlib import Path
 from typing import Self, TypeVar
 
 import grpc
 import grpc.aio
 
 from protocol.blobs.chunks import MAX_BLOB_BYTES, ChunkList
-from protocol.errors import ForgedError, PeerError, UnavailableError
+from protocol.errors import PeerError, UnavailableError
 from protocol.exchange import answers
-from protocol.exchange.interface import CONNECT_SECONDS, STALL_SECONDS
+from protocol.exchange.interface import STALL_SECONDS
 from protocol.exchange.requests import ChunkListRequest, ChunksRequest, RecordsRequest
 from protocol.identity import Key, PublicKey
 from protocol.roads.grpc import messages
 from protocol.roads.grpc.address import Address
-from protocol.roads.grpc.certificate import TLS_NAME, Credentials, credentials, node_key
+from protocol.roads.grpc.line import Lines
 from protocol.roads.grpc.status import error_of
 
 OPTIONS = (
-    ("grpc.ssl_target_name_override", TLS_NAME),
     ("grpc.use_local_subchannel_pool", 1),  # a connection belongs to one peer object
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),  # whoever downloads decides what is asked again, and of whom
@@ -51,27 +46,13 @@ class GrpcRoad:
     """Connects as the owner of a key; ``now`` is in unix seconds."""
 
     def __init__(self, key: Key, now: float, stall_seconds: float = STALL_SECONDS) -> None:
-        self._own = credentials(key, now)
-        self._looking = _looking(now)
+        self._lines = Lines(key, now, OPTIONS)
         self._stall = stall_seconds
 
     async def connect(self, address: str, expected: PublicKey | None) -> "GrpcPeer":
         """See :class:`protocol.exchange.interface.Road`. An address is ``host:port``."""
         where = Address.parse(address)
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                certificate = await _look(where, self._looking)
-                identity = node_key(certificate)
-                if expected is not None and identity != expected:
-                    raise ForgedError(f"{where} is {identity.peer_id} ({identity.name}), not {expected.peer_id}")
-                channel = _channel(where, certificate, self._own)
-                try:
-                    await _ready(channel, where)
-                except BaseException:
-                    await channel.close()
-                    raise
-        except TimeoutError:
-            raise UnavailableError(f"{where} did not answer within {CONNECT_SECONDS:.0f} s") from None
+        identity, channel = await self._lines.open(where, expected)
         return GrpcPeer(where, identity, channel, self._stall)
 
 
@@ -145,46 +126,3 @@ class GrpcPeer:
 
     def _error(self, error: grpc.aio.AioRpcError) -> PeerError:
         return error_of(error.code(), error.details() or "", tuple(error.trailing_metadata()), str(self._address))
-
-
-async def _look(where: Address, looking: ssl.SSLContext) -> bytes:
-    """The certificate (DER) that is shown at an address. TLS has checked that the other side holds its key."""
-    try:
-        _, writer = await asyncio.open_connection(where.host, where.port, ssl=looking, server_hostname=TLS_NAME)
-    except (OSError, ssl.SSLError) as error:
-        raise UnavailableError(f"{where} cannot be reached: {error or type(error).__name__}") from None
-    try:
-        return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-    finally:
-        writer.transport.abort()
-
-
-def _looking(now: float) -> ssl.SSLContext:
-    """TLS that accepts any certificate: the caller compares the key in it. Shows that of a node made up for this."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    nobody = credentials(Key.generate(), now)
-    with tempfile.TemporaryDirectory() as folder:  # Python reads keys from files only
-        path = Path(folder, "nobody.pem")
-        path.write_bytes(nobody.certificate + nobody.private_key)
-        context.load_cert_chain(path)
-    return context
-
-
-def _channel(where: Address, certificate: bytes, own: Credentials) -> grpc.aio.Channel:
-    """A connection to whoever holds the key of this certificate."""
-    only = ssl.DER_cert_to_PEM_cert(certificate).encode("ascii")
-    secure = grpc.ssl_channel_credentials(only, own.private_key, own.certificate)
-    return grpc.aio.secure_channel(where.target, secure, options=OPTIONS)
-
-
-async def _ready(channel: grpc.aio.Channel, where: Address) -> None:
-    """Wait until the connection stands; once it has failed it is given up."""
-    state = channel.get_state(try_to_connect=True)
-    while state is not grpc.ChannelConnectivity.READY:
-        if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
-            raise UnavailableError(f"{where} let no connection come about, or is no longer who it was a moment ago")
-        await channel.wait_for_state_change(state)
-        state = channel.get_state(try_to_connect=True)

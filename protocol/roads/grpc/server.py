@@ -142,7 +142,7 @@ class _Service:
     ) -> None:
         """Send everything that ``answer`` gives to the peer at the other end, or say why not."""
         try:
-            async with aclosing(answer(_peer(context).id)) as items:
+            async with aclosing(answer(peer_of(context).id)) as items:
                 async for item in items:
                     async with asyncio.timeout(self._send_seconds):
                         await context.write(write(item))
@@ -156,7 +156,7 @@ class _Service:
         await context.abort(*status_of(refusal))
 
 
-def _peer(context: Context) -> PublicKey:
+def peer_of(context: Context) -> PublicKey:
     """Who is asking, as TLS has proven."""
     shown = context.auth_context().get("x509_pem_cert", ())
     for certificate in shown:
