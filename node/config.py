@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from node.errors import UserError
-from node.sizes import read_size
+from node.sizes import MAX_SHOWN, read_size, shown
 
-MAX_CONFIG_BYTES = 256 * 1024
+MAX_CONFIG_BYTES = 32 * 1024
+"""Some four hundred keys; the parser's time grows with the square of what a hostile file nests."""
+
+MAX_REASON = 200
+"""Characters of what the parser has to say."""
 
 PREFIX = "UMM_"
 
@@ -136,17 +140,19 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} has more than {MAX_CONFIG_BYTES} bytes; it cannot be a file of settings")
     try:
         found = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path} is not TOML that anybody wrote: it nests too deeply") from None
+    except ValueError as error:  # also of text that is not UTF-8, and of a number of thousands of digits
+        raise UserError(f"{path} is not TOML: {str(error)[:MAX_REASON]}") from None
     flat: dict[str, Any] = {}
     for table, inner in found.items():
         if table not in TABLES:
-            raise UserError(f"{path}: there is no table [{table}]{_suggestion(table, TABLES)}")
+            raise UserError(f"{path}: there is no table {shown(table)}{_suggestion(table, TABLES)}")
         if not isinstance(inner, dict):
             raise UserError(f"{path}: {table} is a table; write [{table}] and its settings below")
         for key, value in inner.items():
             if key not in TABLES[table]:
-                raise UserError(f"{path}: [{table}] has no setting {key!r}{_suggestion(key, TABLES[table])}")
+                raise UserError(f"{path}: [{table}] has no setting {shown(key)}{_suggestion(key, TABLES[table])}")
             flat[f"{table}.{key}"] = value
     return flat
 
@@ -156,7 +162,7 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
     starts = tuple(f"{PREFIX}{table}_".upper() for table in TABLES)
     for variable in environment:
         if variable.startswith(starts) and variable not in known:
-            raise UserError(f"the variable {variable} sets nothing{_suggestion(variable, known)}")
+            raise UserError(f"the variable {shown(variable)} sets nothing{_suggestion(variable, known)}")
     return [(name, environment[variable], variable) for variable, name in known.items() if variable in environment]
 
 
@@ -170,7 +176,7 @@ def _spelled(name: str, text: str, origin: str) -> Any:
     hint = _hint(name)
     if hint is bool:
         if text.lower() not in ("true", "false", "1", "0"):
-            raise UserError(f"{origin} is true or false, not {text!r}")
+            raise UserError(f"{origin} is true or false, not {shown(text)}")
         return text.lower() in ("true", "1")
     if hint is int:
         return text
@@ -188,10 +194,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         return value
     if hint == tuple[str, ...] and isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    meant = {bool: "true or false", int: "a number of bytes or seconds, such as 512 or \"2GB\"", str: "text"}
-    raise UserError(f"{name} ({origin}) is {meant.get(hint, 'a list of texts')}, not {value!r}")
+    meant = {bool: "true or false", int: 'a number of bytes or seconds, such as 512 or "2GB"', str: "text"}
+    raise UserError(f"{name} ({origin}) is {meant.get(hint, 'a list of texts')}, not {shown(value)}")
 
 
 def _suggestion(name: str, known: Mapping[str, object]) -> str:
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name[:MAX_SHOWN], known, 1)
     return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"

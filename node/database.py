@@ -6,7 +6,8 @@ Rules:
    here before anybody sees it, so after a crash it never signs the contrary.
 2. Records are kept as the envelopes that came, under their ids, in the order in which they were accepted: that order is
    the node's log. ``first_seen`` is never changed: rules of the round depend on it.
-3. One process has a database open. A database of a newer program is refused, an older one is brought up to date.
+3. One process has a database open: SQLite locks it for as long as that process lives. A database of a newer program is
+   refused, an older one is brought up to date.
 4. Thread-safe; calls block for as long as the disk takes, so the daemon makes them in threads.
 """
 
@@ -20,11 +21,16 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from node.errors import MachineFault, UserError
+from node.errors import BusyError, MachineFault, UserError
+from protocol.blobs.kinds import KINDS, About
 
 VERSION = 1
 
 BUSY_SECONDS = 10.0
+"""For another process to end that has the database open."""
+
+PRIVATE = 0o600
+"""It holds contributions that are still hidden."""
 
 SCHEMA = """
 CREATE TABLE records (
@@ -37,7 +43,7 @@ CREATE TABLE records (
 CREATE INDEX records_of_round ON records (round, seq);
 CREATE TABLE rounds (
     id BLOB PRIMARY KEY,
-    followed_at REAL NOT NULL,
+    followed_at REAL,
     note BLOB
 );
 CREATE TABLE offers (
@@ -66,6 +72,8 @@ CREATE TABLE jobs (
 );
 CREATE TABLE folders (
     manifest BLOB PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    about BLOB NOT NULL,
     folder TEXT NOT NULL
 );
 CREATE TABLE facts (
@@ -129,11 +137,12 @@ class Job:
 class Database:
     """The file ``node.db``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
         self._lock = RLock()
         with self._blaming():
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+            path.touch(PRIVATE)
+            self._db = sqlite3.connect(path, timeout=wait_seconds, check_same_thread=False, isolation_level=None)
             try:
                 self._open()
             except BaseException:
@@ -172,16 +181,21 @@ class Database:
     def follow(self, round_id: bytes, now: float) -> None:
         """Take part in a round from now on, if only as a reader."""
         with self._writing() as db:
-            db.execute("INSERT OR IGNORE INTO rounds (id, followed_at) VALUES (?, ?)", (round_id, now))
+            db.execute(
+                "INSERT INTO rounds (id, followed_at) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET followed_at = coalesce(followed_at, excluded.followed_at)",
+                (round_id, now),
+            )
 
     def unfollow(self, round_id: bytes) -> None:
-        """Look after a round no longer; its records stay."""
+        """Look after a round no longer; its records and what was signed of its log stay."""
         with self._writing() as db:
-            db.execute("DELETE FROM rounds WHERE id = ?", (round_id,))
+            db.execute("UPDATE rounds SET followed_at = NULL WHERE id = ?", (round_id,))
 
     def followed(self) -> list[bytes]:
         """The rounds that this node looks after."""
-        return [bytes(row[0]) for row in self._read("SELECT id FROM rounds ORDER BY followed_at, id")]
+        query = "SELECT id FROM rounds WHERE followed_at IS NOT NULL ORDER BY followed_at, id"
+        return [bytes(row[0]) for row in self._read(query)]
 
     def note(self, round_id: bytes) -> bytes | None:
         """The newest checkpoint of the round's log that this node signed."""
@@ -191,7 +205,10 @@ class Database:
     def sign_note(self, round_id: bytes, note: bytes) -> None:
         """Remember a checkpoint of the round's log, before anybody sees it."""
         with self._writing() as db:
-            db.execute("UPDATE rounds SET note = ? WHERE id = ?", (note, round_id))
+            db.execute(
+                "INSERT INTO rounds (id, note) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET note = excluded.note",
+                (round_id, note),
+            )
 
     # -- own contributions -----------------------------------------------------------------------------------------
 
@@ -251,14 +268,23 @@ class Database:
         found = self._read("SELECT id, round, what, state, attempts, answer FROM jobs ORDER BY changed_at, id")
         return [job for row in found if (job := _job(row)).state in states]
 
-    def keep_folder(self, manifest_id: bytes, folder: Path) -> None:
+    def keep_folder(self, manifest_id: bytes, about: About, folder: Path) -> None:
         """A folder on this disk is served as the blobs of a manifest."""
         with self._writing() as db:
-            db.execute("INSERT OR REPLACE INTO folders (manifest, folder) VALUES (?, ?)", (manifest_id, str(folder)))
+            db.execute(
+                "INSERT OR REPLACE INTO folders (manifest, kind, about, folder) VALUES (?, ?, ?, ?)",
+                (manifest_id, about.CODE, about.encode(), str(folder)),
+            )
 
-    def folders(self) -> dict[bytes, Path]:
-        """Every folder that is served, by its manifest."""
-        return {bytes(row[0]): Path(row[1]) for row in self._read("SELECT manifest, folder FROM folders")}
+    def drop_folder(self, manifest_id: bytes) -> None:
+        """It is served no longer."""
+        with self._writing() as db:
+            db.execute("DELETE FROM folders WHERE manifest = ?", (manifest_id,))
+
+    def folders(self) -> dict[bytes, tuple[Path, About]]:
+        """Every folder that is served, by its manifest, and what the manifest is of."""
+        found = self._read("SELECT manifest, folder, kind, about FROM folders")
+        return {bytes(m): (Path(folder), KINDS[kind].parse(bytes(about))) for m, folder, kind, about in found}
 
     # -- small facts -----------------------------------------------------------------------------------------------
 
@@ -275,6 +301,7 @@ class Database:
     # -- within ----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -294,19 +321,31 @@ class Database:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite has ended it already when the disk was full
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     @contextmanager
     def _blaming(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise BusyError(
+                    f"another process has the database {self._path} open; is a node running? stop it with: umm stop"
+                ) from None
+            raise self._fault(str(error)) from error
         except sqlite3.Error as error:
-            raise MachineFault(
-                f"the database {self._path} does not work ({error}); is the disk full, or another node running?"
-            ) from error
+            raise self._fault(str(error)) from error
+        except OSError as error:
+            raise self._fault(error.strerror or str(error)) from None
+
+    def _fault(self, why: str) -> MachineFault:
+        return MachineFault(
+            f"the database {self._path} does not work ({why}); look at the disk and at who may write there"
+        )
 
 
 def _job(row: tuple[Any, ...]) -> Job:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
+from node.errors import UserError
+
 VARIABLE = "UMM_HOME"
 
 MAX_SOCKET_BYTES = 100
@@ -23,7 +25,10 @@ class Home:
     def find(cls, environment: Mapping[str, str]) -> "Home":
         """``$UMM_HOME``, else the folders that the system provides (XDG on Linux)."""
         if given := environment.get(VARIABLE):
-            folder = Path(given).expanduser().absolute()
+            try:
+                folder = Path(given).expanduser().absolute()
+            except RuntimeError as error:
+                raise UserError(f"{VARIABLE} is {given!a}: {error}; give the folder in full") from None
             return cls(folder, folder / "config.toml")
         own = PlatformDirs("umm", appauthor=False)
         return cls(own.user_data_path, own.user_config_path / "config.toml")
