@@ -105,6 +105,8 @@ class Line:
             raise self._error(error) from None
         except grpc.aio.UsageError:
             raise self._closed() from None
+        except asyncio.CancelledError:
+            raise self._ended() from None
 
     async def stream(self, name: str, order: object = None) -> AsyncGenerator[Any, None]:
         """The items of a stream, as they come."""
@@ -120,11 +122,18 @@ class Line:
                 yield messages.read_answer(method, item)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from None
+        except asyncio.CancelledError:
+            raise self._ended() from None
         finally:
             call.cancel()
 
     def _error(self, error: grpc.aio.AioRpcError) -> NodeError:
         return faults.error_of(error.code(), error.details() or "", tuple(error.trailing_metadata()), self._where)
+
+    def _ended(self) -> BaseException:
+        """gRPC says the same when the line is closed under a call as when the caller is cancelled."""
+        task = asyncio.current_task()
+        return asyncio.CancelledError() if task is not None and task.cancelling() else self._closed()
 
     def _closed(self) -> NodeError:
         return UnreachableError(f"the line to {self._where} is closed")

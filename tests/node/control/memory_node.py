@@ -215,8 +215,12 @@ class MemoryNode:
 
     async def materialise(self, order: MaterialiseOrder) -> AsyncGenerator[Progress | Materialised, None]:
         await self._begin("materialise")
-        for done in range(len(order.tensors)):
-            yield Progress(what="fetching", done=done, total=len(order.tensors), unit="tensors")
+        try:
+            for done in range(len(order.tensors)):
+                yield Progress(what="fetching", done=done, total=len(order.tensors), unit="tensors")
+        except BaseException:
+            self.left.set()
+            raise
         yield Materialised(folder=order.folder, root=b"r" * 32, fetched_bytes=0, seconds=0.0)
 
     # Within
