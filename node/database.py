@@ -332,7 +332,7 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # whichever of its kinds
                 raise BusyError(
                     f"another process has the database {self._path} open; is a node running? stop it with: umm stop"
                 ) from None
