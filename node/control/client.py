@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from node.control.orders import (
+    BlobOrder,
     CanJoinOrder,
     ContributeOrder,
     Draft,
@@ -32,6 +33,7 @@ from node.control.views import (
     RoundDetail,
     RoundList,
     RoundSummary,
+    SmallBlob,
 )
 from node.errors import UnreachableError
 
@@ -164,3 +166,8 @@ class Client:
     def materialise(self, order: MaterialiseOrder) -> AsyncGenerator[Progress | Materialised, None]:
         """See there."""
         return self._line.stream("materialise", order)
+
+    async def blob(self, order: BlobOrder) -> SmallBlob:
+        """See there."""
+        found: SmallBlob = await self._line.ask("blob", order)
+        return found

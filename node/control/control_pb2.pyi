@@ -188,6 +188,20 @@ class PullOrder(_message.Message):
     revision: int
     def __init__(self, what: _Optional[bytes] = ..., out: _Optional[bytes] = ..., revision: _Optional[int] = ...) -> None: ...
 
+class BlobOrder(_message.Message):
+    __slots__ = ("blob", "round")
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    blob: bytes
+    round: bytes
+    def __init__(self, blob: _Optional[bytes] = ..., round: _Optional[bytes] = ...) -> None: ...
+
+class SmallBlob(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
 class MaterialiseOrder(_message.Message):
     __slots__ = ("manifest", "folder", "tensors", "round")
     MANIFEST_FIELD_NUMBER: _ClassVar[int]

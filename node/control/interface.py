@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import Protocol, TypeVar
 
 from node.control.orders import (
+    BlobOrder,
     CanJoinOrder,
     ContributeOrder,
     Draft,
@@ -38,6 +39,7 @@ from node.control.views import (
     RoundDetail,
     RoundList,
     RoundSummary,
+    SmallBlob,
 )
 from node.errors import MachineFault
 
@@ -129,6 +131,10 @@ class Node(Protocol):
 
     def materialise(self, order: MaterialiseOrder) -> AsyncGenerator[Progress | Materialised, None]:
         """Fetch what a manifest lists, or some of its tensors, into a folder."""
+        ...
+
+    async def blob(self, order: BlobOrder) -> SmallBlob:
+        """Fetch one small blob."""
         ...
 
 

@@ -29,8 +29,8 @@ SERVICE = wire.DESCRIPTOR.services_by_name["Control"]
 MAX_ORDER_BYTES = 4 * 1024 * 1024
 """A recipe of 1 MiB, and the names of some ten thousand tensors."""
 
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""A round with ``views.MAX_ENTRIES`` contributions."""
+MAX_ANSWER_BYTES = 17 * 1024 * 1024
+"""A round with ``views.MAX_ENTRIES`` contributions, or the longest manifest."""
 
 MAX_LISTED = 100_000
 """Values in a list: two bytes can be a whole message, which takes a hundred times as much memory."""

@@ -246,6 +246,19 @@ class MaterialiseOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlobOrder:
+    """Fetch one small blob: a manifest, a recipe, a roster."""
+
+    blob: bytes
+    round: bytes | None = None
+    """Ask those who take part in this round; None: everybody the node knows."""
+
+    def __post_init__(self) -> None:
+        _check_id(self.blob, "a blob")
+        _check_id(self.round, "a round")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogOrder:
     """The last lines of the node's log, and with ``follow`` those that are still to come."""
 

@@ -269,6 +269,13 @@ class Obstacles:
     reasons: tuple[Reason, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SmallBlob:
+    """A small blob; its bytes are what the node found and prove themselves by the id that was asked for."""
+
+    data: bytes
+
+
 # -- own contributions ---------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ Layout::
     8 + 32 n   the chunk list, as it travels
     n          1 for a chunk that is there; anything else means missing
     …          zeros up to a multiple of 4096
-    size       the chunks, each in its place; a hole on the disk where one is missing
+    size       the chunks, each in its place; zeros where one is missing
 
 A chunk is written before its byte is, so a process that dies in between leaves a chunk that is missing, never one that
 is believed and torn. The list proves itself by the blob's id and a chunk by the list, so a file needs no other witness:
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.blobs.chunks import CHUNK_BYTES, SIZE_BYTES, ChunkList, chunk_count, chunk_list_bytes
-from protocol.blobs.disk import read_up_to, write_exactly
+from protocol.blobs.disk import begin_writeback, read_up_to, reserve, write_exactly
 from protocol.errors import MalformedError
 
 MAGIC = b"umm/blob/store/1"
@@ -55,7 +55,9 @@ class BlobFile:
 
     def write(self, index: int, data: bytes | bytearray | memoryview) -> None:
         """The chunk's bytes; it stays missing until it is marked."""
-        write_exactly(self.fd, data, _chunk_at(self.chunks.size, index))
+        start = _chunk_at(self.chunks.size, index)
+        write_exactly(self.fd, data, start)
+        begin_writeback(self.fd, start, len(data))
 
     def mark(self, index: int) -> None:
         """From here on the chunk is there."""
@@ -75,8 +77,8 @@ def create(path: Path, chunks: ChunkList) -> None:
     head = MAGIC + chunks.encode() + MISSING * len(chunks.digests)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        reserve(fd, file_bytes(chunks.size))
         write_exactly(fd, head.ljust(_data_at(chunks.size), b"\x00"), 0)
-        os.ftruncate(fd, file_bytes(chunks.size))
     finally:
         os.close(fd)
 

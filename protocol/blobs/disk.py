@@ -1,8 +1,10 @@
 """The operating system's part: blame for its errors, whole reads and writes, durable folders, one owner at a time."""
 
+import ctypes
 import errno
 import fcntl
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,9 @@ ADVICE = {
 }
 """What to do about the errors that a person can do something about."""
 
+SYNC_FILE_RANGE_WRITE = 2
+"""From ``linux/fs.h``: begin writing dirty pages, do not wait, evict nothing."""
+
 
 @contextmanager
 def blaming_the_machine(action: str, path: Path) -> Iterator[None]:
@@ -39,6 +44,27 @@ def write_exactly(fd: int, data: bytes | bytearray | memoryview, offset: int) ->
     done = 0
     while done < len(view):
         done += os.pwrite(fd, view[done:], offset + done)
+
+
+def reserve(fd: int, size: int) -> None:
+    """Give an open file ``size`` bytes, set aside on the disk where its file system can do that.
+
+    A disk that is too full says so now and not in the middle of a download, and what is written into reserved room
+    costs less. ``os.posix_fallocate`` would write every block where the file system cannot.
+    """
+    os.ftruncate(fd, size)
+    if _LIBC is None or size == 0:
+        return
+    if _LIBC.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)) != 0:
+        code = ctypes.get_errno()
+        if code not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINTR):
+            raise OSError(code, os.strerror(code))
+
+
+def begin_writeback(fd: int, offset: int, size: int) -> None:
+    """Let the kernel begin to write a range to the disk, without waiting: a sync at the end has less left to do."""
+    if _LIBC is not None:
+        _LIBC.sync_file_range(fd, ctypes.c_int64(offset), ctypes.c_int64(size), SYNC_FILE_RANGE_WRITE)
 
 
 def read_up_to(fd: int, size: int, offset: int) -> bytes:
@@ -94,3 +120,6 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
     sync_path(path.parent)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

@@ -6,6 +6,9 @@ Needs ``pip install atheris``. What it finds new goes to ``tests/fuzz/corpus/TAR
 import importlib
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.fuzz.seeds import seeds
 
 HERE = Path(__file__).parent
 
@@ -19,8 +22,12 @@ def main() -> None:
         one = importlib.import_module(f"tests.fuzz.fuzz_{target}").one
     corpus = HERE / "corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-max_len=4096", str(corpus)], one)
-    atheris.Fuzz()
+    with TemporaryDirectory() as begin:
+        for number, seed in enumerate(seeds(target)):
+            Path(begin, str(number)).write_bytes(seed)
+        options = [f"-max_total_time={seconds}", "-max_len=4096"]
+        atheris.Setup([sys.argv[0], *options, str(corpus), begin], one)
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":

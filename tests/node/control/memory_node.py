@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from node.control.orders import (
+    BlobOrder,
     CanJoinOrder,
     ContributeOrder,
     Draft,
@@ -39,6 +40,7 @@ from node.control.views import (
     RoundDetail,
     RoundList,
     RoundSummary,
+    SmallBlob,
     StewardState,
     StewardView,
 )
@@ -222,6 +224,10 @@ class MemoryNode:
             self.left.set()
             raise
         yield Materialised(folder=order.folder, root=b"r" * 32, fetched_bytes=0, seconds=0.0)
+
+    async def blob(self, order: BlobOrder) -> SmallBlob:
+        await self._begin("blob")
+        return SmallBlob(data=order.blob)
 
     # Within
 

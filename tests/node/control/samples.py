@@ -4,6 +4,7 @@ from pathlib import Path
 
 from node.control.orders import (
     BaseChoice,
+    BlobOrder,
     CanJoinOrder,
     Claim,
     ContributeOrder,
@@ -67,5 +68,6 @@ def orders(round_id: bytes) -> dict[str, object]:
         ),
         "withdraw": WithdrawOrder(contribution=UNKNOWN, reason="a mistake"),
         "pull": PullOrder(what=round_id, out=Path("/models/out"), revision=0),
+        "blob": BlobOrder(blob=UNKNOWN, round=round_id),
         "materialise": MaterialiseOrder(manifest=UNKNOWN, folder=Path("/models/part"), tensors=("a", "b")),
     }

@@ -122,6 +122,7 @@ CHECKED: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     orders.ShowRoundOrder: {"round": IDS, "skip": st.integers(0, 2**63 - 1)},
     orders.PullOrder: {"what": IDS, "revision": st.none() | st.integers(0, 2**63 - 1)},
     orders.LogOrder: {"lines": st.integers(0, 2**63 - 1)},
+    orders.BlobOrder: {"blob": IDS, "round": st.none() | IDS},
     RoundOrder: {"round": IDS},
     FollowOrder: {"round": IDS},
     orders.CanJoinOrder: {"round": IDS},
