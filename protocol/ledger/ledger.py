@@ -153,7 +153,7 @@ class Ledger:
             self._settle_withdrawals(said)
         if late:
             self._late.add(said.id)
-        if pool is Pool.AGREEMENT:
+        if isinstance(record, AGREEMENT):
             self._room.place(record, pool)
             self._first_seen |= {one.id: now for one in (said, *inside) if one.id not in self._first_seen}
         accepted, *others = [self._put(one) for one in (said, *inside)]
@@ -220,7 +220,7 @@ class Ledger:
             case Refusal():
                 return Pool.REFUSALS
             case Ballot() | Proposal() | Timeout() | Vote():
-                return Pool.AGREEMENT
+                return Pool.REVISING if record.revision else Pool.AGREEMENT
         return None
 
     def _put(self, said: Said) -> Accepted:

@@ -68,6 +68,16 @@ class Liar:
             count = len(roster.contributions)
             self._tell(half, Ballot, attempt=self._attempt(), roster=roster.id, count=count)
 
+    def poison(self) -> None:
+        """One ballot, like an honest steward's, with an offer that only liars would take."""
+        setting, attempt = self.network.setting, self._attempt()
+        author = setting.points[self.number]
+        if not any((said.record.author, said.record.attempt) == (author, attempt) for said in self._of(Ballot)):
+            roster = setting.roster()
+            self.network.rosters_of_liars[roster.id] = roster
+            count = len(roster.contributions)
+            self._tell(list(self.network.stewards), Ballot, attempt=attempt, roster=roster.id, count=count)
+
     def votes(self) -> None:
         """For anything, in both stages, also in old attempts."""
         known = [said.record for said in self._of(Vote, Proposal)]
@@ -76,6 +86,22 @@ class Liar:
                 record: Any = self.random.choice(known)
                 stage = self.random.choice(list(Stage))
                 self._tell(half, Vote, attempt=record.attempt, stage=stage, roster=record.roster)
+
+    def turncoat(self) -> None:
+        """First like an honest steward, for what is proposed and locked; later against what it said then."""
+        me, everybody = self.network.setting.points[self.number], list(self.network.stewards)
+        mine = [said.record for said in self._of(Vote) if said.record.author == me]
+        if mine and self.random.random() < 0.2:
+            record: Any = self.random.choice(mine)
+            roster = self.random.randbytes(32)
+            self._tell(everybody, Vote, attempt=record.attempt, stage=record.stage, roster=roster)
+            return
+        chances = [(lock.attempt, Stage.DECIDE, lock.roster) for lock in self._locks()]
+        chances += [(said.record.attempt, Stage.LOCK, said.record.roster) for said in self._of(Proposal)]
+        for attempt, stage, roster in chances:
+            if not any((vote.attempt, vote.stage) == (attempt, stage) for vote in mine):
+                self._tell(everybody, Vote, attempt=attempt, stage=stage, roster=roster)
+                return
 
     def timeouts(self) -> None:
         """Without a lock for one half and with any for the other; of attempts that go on and of some that do not."""
@@ -175,4 +201,4 @@ class Liar:
         self.network.send(said, self.number, to)
 
 
-TRICKS = ("ballots", "votes", "timeouts", "proposals", "unjustified", "replays")
+TRICKS = ("ballots", "poison", "turncoat", "votes", "timeouts", "proposals", "unjustified", "replays")
