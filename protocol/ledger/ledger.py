@@ -51,7 +51,7 @@ from protocol.ledger.quorum import carried
 from protocol.ledger.room import Pool, Room
 from protocol.ledger.rules import Rule
 from protocol.ledger.selection import LeftOut, Selection, select
-from protocol.ledger.stances import Said, Stances
+from protocol.ledger.stances import AGREEMENT, Said, Stances
 from protocol.ledger.terms import check_terms
 from protocol.ledger.windows import is_late
 from protocol.records import (
@@ -61,6 +61,7 @@ from protocol.records import (
     Proposal,
     Record,
     Refusal,
+    Roster,
     Round,
     RoundRecord,
     Signed,
@@ -70,7 +71,6 @@ from protocol.records import (
 )
 
 OFFERS = (Commitment, Contribution, Withdrawal)
-AGREEMENT = (Ballot, Proposal, Timeout, Vote)
 
 K = TypeVar("K", bound=RoundRecord)
 
@@ -96,6 +96,7 @@ class Ledger:
         self._withdrawals: dict[bytes, dict[bytes, Said]] = defaultdict(dict)
         self._offers: dict[tuple[bytes, bytes], Contribution] = {}
         self._room = Room(round_.record)
+        self._first_seen: dict[bytes, float] = {}
 
     def __contains__(self, record_id: bytes) -> bool:
         return any(record_id in held for held in self._held.values())
@@ -110,11 +111,20 @@ class Ledger:
         return tuple(held[record_id] for record_id in sorted(held))
 
     def find(self, record_id: bytes) -> Said | None:
-        """A record that is held, or kept because it proves a lie or a proposal names it."""
+        """A record that is held, or kept although its author contradicted himself."""
         for held in self._held.values():
             if record_id in held:
                 return held[record_id]
         return self._stances.find(record_id)
+
+    def taken(self, kind: type[K]) -> tuple[Signed[K], ...]:
+        """All ballots, proposals, timeouts or votes, also of those who contradicted themselves; in the order of ids."""
+        found: list[Any] = [said for said in self._stances if isinstance(said.record, kind)]
+        return tuple(sorted(found, key=lambda said: said.id))
+
+    def first_seen(self, record_id: bytes) -> float:
+        """When a ballot, proposal, timeout or vote was first taken here, in seconds."""
+        return self._first_seen[record_id]
 
     def is_late(self, record_id: bytes) -> bool:
         """Whether a record is held as history only."""
@@ -143,8 +153,9 @@ class Ledger:
             self._settle_withdrawals(said)
         if late:
             self._late.add(said.id)
-        if pool is Pool.AGREEMENT:
+        if isinstance(record, AGREEMENT):
             self._room.place(record, pool)
+            self._first_seen |= {one.id: now for one in (said, *inside) if one.id not in self._first_seen}
         accepted, *others = [self._put(one) for one in (said, *inside)]
         proofs = accepted.equivocations + tuple(proof for other in others for proof in other.equivocations)
         return Accepted(accepted.new, late, proofs)
@@ -165,6 +176,22 @@ class Ledger:
             else:
                 standing.append((commitment, signed))
         return select(standing, left_out, self.round.record.admission)
+
+    def fit(self, contributions: Collection[bytes]) -> Roster | None:
+        """These contributions within the caps of the round, late or withdrawn as they may be.
+
+        It depends on nothing that two nodes could see differently. None while one of them or what opens it is unknown.
+        """
+        standing = []
+        for contribution in contributions:
+            signed: Any = self._held[Contribution].get(contribution)
+            if signed is None:
+                return None
+            commitment = self._commitments.get((signed.record.author, signed.record.commitment_digest))
+            if commitment is None:
+                return None
+            standing.append((commitment, signed))
+        return select(standing, {}, self.round.record.admission).roster
 
     def _check_author(self, record: RoundRecord) -> None:
         round_, author = self.round.record, record.author
@@ -193,7 +220,7 @@ class Ledger:
             case Refusal():
                 return Pool.REFUSALS
             case Ballot() | Proposal() | Timeout() | Vote():
-                return Pool.AGREEMENT
+                return Pool.REVISING if record.revision else Pool.AGREEMENT
         return None
 
     def _put(self, said: Said) -> Accepted:
@@ -219,8 +246,6 @@ class Ledger:
             self._offers[record.author, record.commitment_digest] = record
         elif isinstance(record, Withdrawal):
             self._withdrawals[record.contribution][record.author] = said
-        elif isinstance(record, Proposal):
-            self._stances.cite((*record.ballots, *record.timeouts))
 
     def _release(self, said: Said) -> None:
         """Only of kinds with a stance."""

@@ -32,9 +32,12 @@ IDLE_PER_PLACE = 4 << 10
 REFUSALS_PER_PLACE = 4 << 10
 """Bytes for the refusals of one steward, likewise."""
 
-AGREEMENT_PER_STEWARD = 64 << 20
-"""Bytes for the ballots, proposals, votes and timeouts of one steward: the 128 attempts of the result at their largest
-take 6 MiB, the only attempt of every revision 47 MiB."""
+AGREEMENT_PER_STEWARD = 16 << 20
+"""Bytes for the ballots, proposals, votes and timeouts of one steward about the result: its 128 attempts at their
+largest take 6 MiB. Whoever wants to fill it must contradict himself."""
+
+REVISING_PER_STEWARD = 64 << 20
+"""Likewise about all revisions together: the only attempt of each at its largest takes 47 MiB in all."""
 
 MIN_PLACES = 4096
 """A smaller round gets the common room of this one."""
@@ -56,7 +59,9 @@ class Pool(StrEnum):
     """Withdrawals of a contribution that is not held."""
     REFUSALS = "refusals"
     AGREEMENT = "agreement"
-    """What a steward signed to agree on rosters, whether it counts or proves that he lies."""
+    """What a steward signed to agree on the roster of the result, whether it counts or proves that he lies."""
+    REVISING = "revising"
+    """Likewise on those of revisions: what nobody asked for yet must not take the room of the result."""
 
 
 class Room:
@@ -97,6 +102,8 @@ class Room:
             return REFUSALS_PER_PLACE * max(MIN_REFUSED, admission.contributions), None
         if pool is Pool.AGREEMENT:
             return AGREEMENT_PER_STEWARD, None
+        if pool is Pool.REVISING:
+            return REVISING_PER_STEWARD, None
         places = None if admission.keys else max(MIN_PLACES, admission.contributions)
         if pool is Pool.COUNTING:
             of_key, per_place = COUNTING_PER_CONTRIBUTION * admission.contributions_per_key, COUNTING_PER_PLACE

@@ -175,12 +175,23 @@ def test_a_stewards_refusals_fill_only_its_own_room(monkeypatch: pytest.MonkeyPa
 @pytest.mark.must("LED-20")
 @pytest.mark.parametrize("lies", [False, True], ids=["many revisions", "many lies in one"])
 def test_a_steward_cannot_fill_the_memory_with_attempts_to_agree(lies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "AGREEMENT_PER_STEWARD", 4 * memory(vote(11, digest("x")).record))
+    name = "AGREEMENT_PER_STEWARD" if lies else "REVISING_PER_STEWARD"
+    monkeypatch.setattr(room, name, 4 * memory(vote(11, digest("x")).record))
     book = Ledger(OPEN)
-    flooding = (vote(11, digest(str(n)), revision=0 if lies else n % 10) for n in range(1000))
+    flooding = (vote(11, digest(str(n)), revision=0 if lies else 1 + n % 10) for n in range(1000))
     assert flood(book, flooding, DURING_ROSTER) == 4
     assert book.accept(vote(12, digest("x")), DURING_ROSTER).new
     assert len(book.equivocations) == lies
+
+
+@pytest.mark.must("LED-20")
+def test_votes_on_revisions_that_nobody_asked_for_leave_the_room_of_the_result_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "REVISING_PER_STEWARD", 4 * memory(vote(11, digest("x")).record))
+    book = Ledger(OPEN)
+    flood(book, (vote(11, digest("x"), revision=n) for n in range(1, 100)), DURING_ROSTER)
+    assert book.accept(vote(11, digest("x")), DURING_ROSTER).new
 
 
 def test_there_is_room_for_what_the_largest_caps_need(monkeypatch: pytest.MonkeyPatch) -> None:

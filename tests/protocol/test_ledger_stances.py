@@ -29,6 +29,7 @@ from tests.protocol.records.examples import (
     SIGNED_ROUND,
     attestation,
     digest,
+    locked,
     result,
     revision,
     vote,
@@ -165,37 +166,43 @@ def test_the_kinds_of_agreement_are_all_tried_here() -> None:
     assert {type(ALL[name.split()[0]].record) for name in LIES} >= {Ballot, Proposal, Vote, Timeout, Result, Revision}
 
 
-def naming(ballot: Signed[RoundRecord]) -> Signed[Proposal]:
-    record = ALL["proposal"].record
-    assert isinstance(record, Proposal)
-    return sign(replace(record, ballots=(ballot.id,), author=key(12).public.point), key(12))
+CONTRADICTIONS: dict[str, list[dict[str, object]]] = {
+    "ballot": [{"roster": digest(name)} for name in "abcde"],
+    "proposal": [{"roster": digest(name)} for name in "abcde"],
+    "vote": [{"roster": digest(name)} for name in "abcde"],
+    "timeout": [{"lock": None}, {"lock": locked(11, 12, 13)}, {"lock": locked(11, 12, 14)}],
+}
 
 
 @pytest.mark.must("LED-16", "LED-17")
-@pytest.mark.parametrize("proposal_first", [True, False])
-def test_what_a_proposal_names_can_be_found_whatever_its_author_signs_later(proposal_first: bool) -> None:
-    lies = sorted((again("ballot", count=count) for count in range(5)), key=lambda signed: signed.id)
-    named = lies[-1]
-    proposal = naming(named)
-    book = Ledger(SIGNED_ROUND)
-    for signed in (proposal, named) if proposal_first else (named, proposal):
-        assert book.accept(signed, DURING_ROSTER).new
-    for lie in lies[:-1]:
-        assert not book.accept(lie, DURING_ROSTER).new
-    assert book.find(named.id) == named
-    assert named.id not in book
-    assert book.find(lies[2].id) is None
-    assert [(p.first.id, p.second.id) for p in book.equivocations] == [(lies[0].id, lies[1].id)]
-    assert book.find(proposal.id) == proposal
+@pytest.mark.parametrize("name", sorted(CONTRADICTIONS))
+def test_what_was_taken_in_agreement_can_be_found_whatever_its_author_signs_later(name: str) -> None:
+    lies = [again(name, **changes) for changes in CONTRADICTIONS[name]]
+    for order in (lies, lies[::-1]):
+        book = Ledger(SIGNED_ROUND)
+        for second, lie in enumerate(order):
+            assert book.accept(lie, DURING_ROSTER + second).new == (second == 0)
+        assert [book.find(lie.id) for lie in lies] == lies
+        assert not any(lie.id in book for lie in lies)
+        kept = [signed for signed in book.taken(type(lies[0].record)) if signed.record.author == lies[0].record.author]
+        assert {signed.id for signed in kept} >= {lie.id for lie in lies}
+        assert [book.first_seen(lie.id) - DURING_ROSTER for lie in order] == list(range(len(lies)))
+        two = sorted(lie.id for lie in lies)[:2]
+        assert [[p.first.id, p.second.id] for p in book.equivocations] == [two]
 
 
 @pytest.mark.must("LED-16")
-def test_what_was_let_go_is_taken_again_once_a_proposal_names_it() -> None:
-    lies = sorted((again("ballot", count=count) for count in range(3)), key=lambda signed: signed.id)
-    proposal = naming(lies[2])
+def test_of_other_kinds_no_more_than_two_answers_are_kept() -> None:
+    lies = [attestation(11, digest(root)) for root in "abcd"]
     book = Ledger(SIGNED_ROUND)
-    for signed in (*lies, proposal):
-        book.accept(signed, DURING_ROSTER)
-    assert book.find(lies[2].id) is None
-    assert book.accept(lies[2], DURING_ROSTER).equivocations == ()
-    assert book.find(lies[2].id) == lies[2]
+    for lie in lies:
+        book.accept(lie, DURING_MERGE)
+    found = [lie.id for lie in lies if book.find(lie.id) is not None]
+    assert sorted(found) == sorted(lie.id for lie in lies)[:2]
+
+
+def test_the_first_moment_counts_when_a_vote_comes_alone_and_inside_a_lock() -> None:
+    book = Ledger(SIGNED_ROUND)
+    book.accept(ALL["timeout"], DURING_ROSTER)
+    book.accept(vote(11, digest("roster")), DURING_ROSTER + 5)
+    assert book.first_seen(vote(11, digest("roster")).id) == DURING_ROSTER
