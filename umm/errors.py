@@ -5,7 +5,8 @@
     UmmError
     ├── RecipeError        the recipe's author: a key, a value, a combination that cannot be merged
     ├── CheckpointError    whoever made the model folder: malformed, truncated, hostile
-    │   └── MismatchError  folders that are each fine but do not line up with one another
+    │   ├── MismatchError  folders that are each fine but do not line up with one another
+    │   └── NotFiniteError NaN or infinity where numbers belong
     └── EnvironmentFault   this machine: disk full, memory budget too small, folder not writable
 
 Each message says what was found, where, and what to do about it.
@@ -26,6 +27,10 @@ class CheckpointError(UmmError):
 
 class MismatchError(CheckpointError):
     """Model folders do not line up; the message lists the tensors."""
+
+
+class NotFiniteError(CheckpointError):
+    """A model holds NaN or infinity; the message names the tensor."""
 
 
 class EnvironmentFault(UmmError):

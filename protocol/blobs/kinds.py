@@ -16,8 +16,8 @@ TOP_K_BYTES = 2
 
 CODEC_BYTES = 1
 
-XOR_PLANES = 1
-"""The only codec of deltas so far: the bits of expert and base, one xor the other, in planes of bytes, with zstd."""
+DIFFERENCE_PLANES = 1
+"""The only codec of deltas so far: the difference of the bits of expert and base, in planes of bytes, with zstd."""
 
 MAX_TOP_K = 4096
 """Probabilities kept for one token."""
@@ -155,7 +155,7 @@ class Delta(_OnBase):
     A config or tokenizer that differs may lie beside it.
     """
 
-    codec: int = XOR_PLANES
+    codec: int = DIFFERENCE_PLANES
 
     CODE: ClassVar[int] = 2
     NAME: ClassVar[str] = "delta"
@@ -166,9 +166,9 @@ class Delta(_OnBase):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.codec > XOR_PLANES:
-            raise TooNewError(f"a delta in codec {self.codec}; this program knows {XOR_PLANES}. Update it")
-        if self.codec < XOR_PLANES:
+        if self.codec > DIFFERENCE_PLANES:
+            raise TooNewError(f"a delta in codec {self.codec}; this program knows {DIFFERENCE_PLANES}. Update it")
+        if self.codec < DIFFERENCE_PLANES:
             raise MalformedError(f"a delta in codec {self.codec}, which never was")
 
     def encode(self) -> bytes:

@@ -19,6 +19,9 @@ from umm.checkpoint.strict import JsonObject, parse_object, shown
 from umm.errors import CheckpointError
 from umm.listing import inline
 
+MODEL = "model"
+"""How the weight files of a model are called, without the ending."""
+
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
@@ -137,20 +140,21 @@ class Folder:
                 raise CheckpointError(f"{self.path / name} is {size} bytes long; the limit is {MAX_SMALL_FILE_BYTES}")
         return MappingProxyType(found)
 
-    def shards(self) -> Mapping[str, frozenset[str] | None]:
-        """The weight files, each with the tensors the index expects in it (None where there is no index).
+    def shards(self, word: str = MODEL) -> Mapping[str, frozenset[str] | None]:
+        """The weight files called ``word``, each with the tensors the index expects in it (None without an index).
 
         Where both a single file and an index exist, the single file counts: transformers takes it first too.
         """
-        if self.has(SINGLE):
-            return {SINGLE: None}
-        if self.has(INDEX):
-            return self._indexed()
-        raise self._no_weights()
+        single, index = f"{word}.safetensors", f"{word}.safetensors.index.json"
+        if self.has(single):
+            return {single: None}
+        if self.has(index):
+            return self._indexed(index)
+        raise self._no_weights(word)
 
-    def _indexed(self) -> Mapping[str, frozenset[str] | None]:
-        where = str(self.path / INDEX)
-        weight_map = self.read_object(INDEX, MAX_INDEX_BYTES).get("weight_map")
+    def _indexed(self, index: str) -> Mapping[str, frozenset[str] | None]:
+        where = str(self.path / index)
+        weight_map = self.read_object(index, MAX_INDEX_BYTES).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CheckpointError(f"{where} has no weight_map; fetch it again")
         expected: dict[str, set[str]] = {}
@@ -164,10 +168,12 @@ class Folder:
         if len(expected) > MAX_SHARDS:
             raise CheckpointError(f"{where} names {len(expected)} files; the limit is {MAX_SHARDS}")
         if missing := sorted(s for s in expected if not self.has(s)):
-            raise CheckpointError(f"{self.path} lacks {listed(missing)}, named by {INDEX}; finish the download")
+            raise CheckpointError(f"{self.path} lacks {listed(missing)}, named by {index}; finish the download")
         return {shard: frozenset(names) for shard, names in sorted(expected.items())}
 
-    def _no_weights(self) -> CheckpointError:
+    def _no_weights(self, word: str) -> CheckpointError:
+        if word != MODEL:
+            return CheckpointError(f"{self.path} holds no {word}: there is no {word}.safetensors; fetch it again")
         names = sorted(p.name for p in self.path.iterdir())
         if PARTIAL in names:
             return CheckpointError(f"{self.path} holds an unfinished merge; run the same merge again to finish it")

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
+from typing import Self
 
 from umm.checkpoint.disk import read_exactly
 from umm.checkpoint.dtype import Dtype
@@ -62,14 +63,62 @@ class PlainTensor:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """An open model folder. ``tensors`` is sorted by name. Close it, or use it in a ``with`` statement."""
+class Weights:
+    """Open weight files. ``tensors`` is sorted by name. Close them, or use them in a ``with`` statement."""
 
     folder: Path
-    config: Mapping[str, object]
     tensors: Mapping[str, StoredTensor]
-    _small: Mapping[str, Path]
     _files: dict[Path, int]
+
+    @classmethod
+    def called(cls, word: str, here: Folder) -> "Weights":
+        """The weight files ``<word>.safetensors`` of a folder: headers and index checked, values not looked at."""
+        with ExitStack() as undo:
+            weights = cls(here.path, *_open(here, here.shards(word), undo))
+            undo.pop_all()
+        return weights
+
+    def read(self, name: str, start: int, into: memoryview) -> None:
+        """Fill ``into`` with a tensor's bytes from its byte ``start`` on, whatever its dtype; thread-safe."""
+        stored = self.tensors[name]
+        if start < 0 or start + len(into) > stored.size:
+            raise ValueError(f"bytes {start}..{start + len(into)} lie outside of {name}")
+        read_exactly(self._files[stored.file], into, stored.start + start, stored.file)
+
+    def blocks(self, name: str) -> Iterator[bytearray]:
+        """A tensor's bytes in order, a block at a time, whatever its dtype."""
+        size = self.tensors[name].size
+        for start in range(0, size, BLOCK_BYTES):
+            block = bytearray(min(BLOCK_BYTES, size - start))
+            self.read(name, start, memoryview(block))
+            yield block
+
+    def advise(self, name: str) -> None:
+        """Tell the operating system that a tensor is about to be read, where it can be told."""
+        stored = self.tensors[name]
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._files[stored.file], stored.start, stored.size, os.POSIX_FADV_WILLNEED)
+
+    def close(self) -> None:
+        """Close the weight files; sources stop working."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Checkpoint(Weights):
+    """An open model folder: its weights, its config, and where its small files are."""
+
+    config: Mapping[str, object]
+    _small: Mapping[str, Path]
 
     @classmethod
     def open(cls, folder: Path) -> "Checkpoint":
@@ -77,18 +126,10 @@ class Checkpoint:
         here = Folder.of(folder)
         shards = here.shards()
         config = here.config()
-        found: dict[str, StoredTensor] = {}
-        files: dict[Path, int] = {}
         with ExitStack() as undo:
-            for shard, expected in shards.items():
-                fd, size, path = here.open(shard)
-                undo.callback(os.close, fd)
-                entries = _entries(fd, size, path, str(folder / shard))
-                _check_against_index(entries, expected, str(folder / shard))
-                _add(found, entries, path, str(folder / shard))
-                files[path] = fd
-            _refuse_other_floats(found, folder)
-            checkpoint = cls(folder, config, MappingProxyType(dict(sorted(found.items()))), here.small_files(), files)
+            tensors, files = _open(here, shards, undo)
+            _refuse_other_floats(tensors, folder)
+            checkpoint = cls(folder, tensors, files, config, here.small_files())
             undo.pop_all()
         return checkpoint
 
@@ -113,14 +154,6 @@ class Checkpoint:
             )
         return b"".join(self.blocks(name))
 
-    def blocks(self, name: str) -> Iterator[bytearray]:
-        """A tensor's bytes in order, a block at a time, whatever its dtype."""
-        stored = self.tensors[name]
-        for start in range(0, stored.size, BLOCK_BYTES):
-            block = bytearray(min(BLOCK_BYTES, stored.size - start))
-            read_exactly(self._files[stored.file], memoryview(block), stored.start + start, stored.file)
-            yield block
-
     def small_files(self) -> Mapping[str, Path]:
         """Tokenizer, generation and preprocessor files that are there, by name, links resolved."""
         return self._small
@@ -129,24 +162,22 @@ class Checkpoint:
         """One of these files, checked again as it is read."""
         return Folder.of(self.folder).read(name, MAX_SMALL_FILE_BYTES)
 
-    def advise(self, name: str) -> None:
-        """Tell the operating system that a tensor is about to be read, where it can be told."""
-        stored = self.tensors[name]
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._files[stored.file], stored.start, stored.size, os.POSIX_FADV_WILLNEED)
 
-    def close(self) -> None:
-        """Close the weight files; sources stop working."""
-        while self._files:
-            os.close(self._files.popitem()[1])
-
-    def __enter__(self) -> "Checkpoint":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def _open(
+    here: Folder, shards: Mapping[str, frozenset[str] | None], undo: ExitStack
+) -> tuple[Mapping[str, StoredTensor], dict[Path, int]]:
+    """Every tensor by name, and the open files; ``undo`` closes them."""
+    found: dict[str, StoredTensor] = {}
+    files: dict[Path, int] = {}
+    for shard, expected in shards.items():
+        fd, size, path = here.open(shard)
+        undo.callback(os.close, fd)
+        where = str(here.path / shard)
+        entries = _entries(fd, size, path, where)
+        _check_against_index(entries, expected, where)
+        _add(found, entries, path, where)
+        files[path] = fd
+    return MappingProxyType(dict(sorted(found.items()))), files
 
 
 def _entries(fd: int, size: int, path: Path, where: str) -> tuple[Entry, ...]:
