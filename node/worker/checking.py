@@ -151,19 +151,20 @@ def _delta(job: Check, report: Report) -> float:
         hollow = Path(scratch) / "expert"
         with _blamed():
             with DeltaFolder.open(job.contribution, base) as changes:
-                for name in changes.tensors:
-                    if not is_float(base.tensors[name]):
-                        raise changed_copy(base.tensors[name])
+                changed = [base.tensors[name] for name in changes.tensors]
+            for tensor in changed:
+                if not is_float(tensor):
+                    raise changed_copy(tensor)
             decode(job.base, job.contribution, hollow, only=frozenset())  # headers and files alone
             with Checkpoint.open(hollow) as expert:
                 check_config(base.config, expert.config)
             check_vocabulary(base, hollow)
         _plan_with(job, "expert", hollow)
+        told = _counter(report, sum(tensor.size for tensor in changed))
         with _blamed():
-            found = measure(job.base, job.contribution, threads=_threads(job))
+            found = measure(job.base, job.contribution, threads=_threads(job), progress=told)
     if found.not_finite:
         raise _not_finite(found.not_finite[0])
-    report("check", 1, 1)
     return found.norm
 
 
@@ -171,19 +172,25 @@ def _delta(job: Check, report: Report) -> float:
 
 
 def _norm(pairs: Mapping[str, Pair], job: Check, report: Report) -> float:
-    total, done = sum(prod(ours.shape) for ours, _ in pairs.values()), 0
-
-    def progress(elements: int) -> None:
-        nonlocal done
-        done += elements
-        report("check", done, total)
-
-    found = distance(pairs, threads=_threads(job), progress=progress)
+    told = _counter(report, sum(prod(ours.shape) for ours, _ in pairs.values()))
+    found = distance(pairs, threads=_threads(job), progress=told)
     if found.bad_base is not None:
         raise CheckpointError(f"{job.base} holds NaN or infinity in {shown(found.bad_base)}; fetch the base again")
     if found.bad_expert is not None:
         raise _not_finite(found.bad_expert)
     return found.norm
+
+
+def _counter(report: Report, total: int) -> Callable[[int], None]:
+    """Adds up what was done."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        report("check", min(done, total), total)
+
+    return count
 
 
 def _not_finite(name: str) -> RefusalError:
