@@ -62,11 +62,14 @@ class Leaf:
                 self._chunk, self._filled = blake3(), 0
             rest = rest[len(part) :]
 
+    def chunks(self) -> tuple[bytes, ...]:
+        """The digests of the chunks so far, of which the blob id is made."""
+        return (*self._chunks, self._chunk.digest()) if self._filled else tuple(self._chunks)
+
     def digest(self) -> bytes:
         """The leaf's 32 bytes."""
         size = len(self._chunks) * CHUNK_BYTES + self._filled
-        chunks = [*self._chunks, self._chunk.digest()] if self._filled else self._chunks
-        blob = blake3(_field(BLOB_DOMAIN) + size.to_bytes(8, "little") + _tree(chunks)).digest()
+        blob = blake3(_field(BLOB_DOMAIN) + size.to_bytes(8, "little") + _tree(self.chunks())).digest()
         return blake3(self._preamble + blob).digest()
 
 
@@ -109,6 +112,7 @@ def checkpoint_leaves(folder: Path) -> tuple[dict[str, bytes], dict[str, bytes]]
 
 
 def _tensor_leaf(checkpoint: Checkpoint, tensor: StoredTensor) -> bytes:
+    tensor.require()
     made = leaf(tensor.name, tensor.dtype, tensor.shape)
     for block in checkpoint.blocks(tensor.name):
         made.update(block)

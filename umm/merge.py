@@ -1,10 +1,11 @@
 """Running a plan: tensors dealt to threads, each read, computed and written tile by tile, then published at once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import umm
 from umm.card import model_card
@@ -25,6 +26,22 @@ SHARD_BYTES = 5 * 10**9
 AHEAD = 2  # tensors whose bytes the system is asked for before their turn
 
 Progress = Callable[[int], None]
+
+
+class Sink(Protocol):
+    """Where one tensor's bytes go, in order."""
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Take the next bytes."""
+        ...
+
+    def finish(self) -> bytes:
+        """The leaf's digest, after the last byte."""
+        ...
+
+
+Sinks = Callable[[str], Sink]
+"""Begins the tensor of that name."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,15 @@ def merge(
         progress(plan.written_bytes - sum(s.output.size for s in todo))
         todo.sort(key=lambda s: (-s.read_bytes, s.name))
         try:
-            _run(_Work(plan.method, todo, writer, backend, tile_size, progress), threads)
+            run(
+                plan.method,
+                todo,
+                writer.begin,
+                backend=backend,
+                threads=threads,
+                tile_size=tile_size,
+                progress=progress,
+            )
         except (RecipeError, CheckpointError):  # the same again would fail again
             writer.abandon()
             raise
@@ -142,14 +167,14 @@ class _Work:
     def __init__(
         self,
         method: Method,
-        todo: list[Step],
-        writer: Writer,
+        todo: Sequence[Step],
+        sinks: Sinks,
         backend: Backend,
         tile_size: int,
         progress: Progress,
     ) -> None:
         self._method = method
-        self._todo, self._writer, self._backend = todo, writer, backend
+        self._todo, self._sinks, self._backend = todo, sinks, backend
         self._tile_size, self._progress = tile_size, progress
         self._next, self._lock, self._stopped = 0, threading.Lock(), False
 
@@ -179,7 +204,7 @@ class _Work:
             return self._todo[self._next - 1]
 
     def _merge(self, step: Step, room: Room) -> None:
-        sink = self._writer.begin(step.name)
+        sink = self._sinks(step.name)
 
         def write(data: memoryview | bytes) -> None:
             self.check()
@@ -224,8 +249,18 @@ class _Stoppable:
         self._source.read(start, count, out)
 
 
-def _run(work: _Work, threads: int) -> None:
-    """Run the queue on some threads; the first error stops them all and is raised."""
+def run(
+    method: Method,
+    steps: Sequence[Step],
+    sinks: Sinks,
+    *,
+    backend: Backend,
+    threads: int,
+    tile_size: int,
+    progress: Progress,
+) -> None:
+    """Merge the steps, begun in their order, on some threads; the first error stops them all and is raised."""
+    work = _Work(method, steps, sinks, backend, tile_size, progress)
     with ThreadPoolExecutor(threads, thread_name_prefix="merge") as pool:
         futures: list[Future[None]] = [pool.submit(work.run) for _ in range(threads)]
         try:

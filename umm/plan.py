@@ -4,7 +4,7 @@ Every mistake that a recipe or its models can have, short of bad numbers inside 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -26,6 +26,8 @@ from umm.model import Model, Models
 from umm.recipe.model import Condition, Input, ModelRef, Parameters, PerLayer, Recipe, Setting
 from umm.recipe.settings import resolve
 from umm.vocabulary_plan import VocabularyPlan, plan_vocabulary
+
+Only = Collection[str] | None
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ class Plan:
         return sum(s.output.size for s in self.steps)
 
 
-def make_plan(recipe: Recipe, models: Models) -> Plan:
-    """Plan a recipe over opened models."""
+def make_plan(recipe: Recipe, models: Models, only: Only = None) -> Plan:
+    """Plan a recipe over opened models. ``only``: what will be merged, if not all; values of others are left alone."""
     method = METHODS[recipe.method]
     inputs = _participants(recipe, method)
     donor = models[recipe.base or (inputs or recipe.slices[0].inputs)[0].model]
@@ -106,7 +108,7 @@ def make_plan(recipe: Recipe, models: Models) -> Plan:
         _check_tables(recipe, donor)
         blueprint = Blueprint.of(donor, ties)
     vocabulary = plan_vocabulary(recipe, models, donor)
-    steps = [_step(p, recipe, method, models, ties, vocabulary) for p in places]
+    steps = [_step(p, recipe, method, models, ties, vocabulary, only) for p in places]
     _refuse_bad_shapes(steps, vocabulary, blueprint)
     dtype = _main_dtype(steps)
     rows = vocabulary.output.rows if vocabulary.output else None
@@ -144,14 +146,16 @@ def _main_dtype(steps: Sequence[Step]) -> Dtype:
 # -- one tensor ------------------------------------------------------------------------------------------------
 
 
-def _step(place: Place, recipe: Recipe, method: Method, models: Models, ties: Ties, vocabulary: VocabularyPlan) -> Step:
+def _step(
+    place: Place, recipe: Recipe, method: Method, models: Models, ties: Ties, vocabulary: VocabularyPlan, only: Only
+) -> Step:
     opened = [(i, models[i.model], ties.stored(models[i.model], name)) for i, name in place.inputs]
     base, experts = _roles(place, method, opened)
     members = ([base] if base else []) + experts
     stored = [model.checkpoint.tensors[name] for _, model, name in members]
     dtype = Dtype.from_header(stored[0].dtype)
     if dtype is None:
-        return _copied(place, members)
+        return _copied(place, members, compare=only is None or place.name in only)
     sources = vocabulary.align(place.name, [(m, name) for _, m, name in members])
     arguments = _arguments(place, recipe, method, [(i, name) for i, _, name in experts])
     if method.check and (problem := method.check(arguments)):
@@ -187,14 +191,14 @@ def _roles(place: Place, method: Method, opened: list[_Member]) -> tuple[_Member
     return base, [m for m in opened if m[0].model != place.base]
 
 
-def _copied(place: Place, members: Sequence[_Member]) -> Step:
+def _copied(place: Place, members: Sequence[_Member], *, compare: bool) -> Step:
     """A tensor of integers or truth values: the same in all inputs, or nothing to merge."""
     _, model, name = members[0]
     first = model.checkpoint.tensors[name]
     for _, other, other_name in members[1:]:
         stored = other.checkpoint.tensors[other_name]
         same = (stored.dtype, stored.shape) == (first.dtype, first.shape)
-        if not same or other.checkpoint.raw(other_name) != model.checkpoint.raw(name):
+        if not same or (compare and other.checkpoint.raw(other_name) != model.checkpoint.raw(name)):
             raise MismatchError(
                 f"{place.name} differs between {model.ref} and {other.ref}, and it holds {first.dtype}, which "
                 "can only be copied; merge models in which it is the same"

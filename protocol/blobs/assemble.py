@@ -6,17 +6,17 @@ at all, whenever the process is killed. Chunks are verified as they are read, so
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.blobs.disk import blaming_the_machine, hold, sync_path, write_exactly
-from protocol.blobs.layout import SHARD_BYTES, index_name, lay_out
+from protocol.blobs.layout import ONLY, SHARD_BYTES, index_name, lay_out
 from protocol.blobs.manifest import FileEntry, Manifest, TensorEntry
 from protocol.blobs.source import Blobs
 from protocol.errors import EnvironmentFault, UnavailableError, UsageError
-from protocol.strict import shown
+from protocol.strict import canonical, shown
 
 PARTIAL = ".umm-partial"
 """Behind a dot and the folder's name: the folder in the making."""
@@ -34,27 +34,44 @@ def assemble(
     folder: Path,
     *,
     shard_bytes: int = SHARD_BYTES,
+    only: Set[str] | None = None,
     progress: Progress | None = None,
 ) -> bytes:
-    """Write what the manifest lists into a new folder (or an empty one) and return its root.
+    """Write what the manifest lists into a new folder (or an empty one) and return the manifest's root.
+
+    With ``only``, of the tensors just these have their values written. Every file has the header and the length of the
+    whole one, with holes where the other values would be, and ``ONLY`` says that this is not the model.
 
     Raises an :class:`UnavailableError` when a chunk is missing in ``blobs``, and leaves nothing behind then.
     """
     layout = lay_out(manifest, shard_bytes)
+    left_out = _left_out(manifest, only)
     _check_target(folder)
     with blaming_the_machine("write", folder), _in_the_making(folder) as partial:
-        _check_space(partial, manifest.total_bytes)
-        copy = _Copy(partial, blobs, progress or (lambda _: None))
+        _check_space(partial, manifest.total_bytes - sum(t.size for t in manifest.tensors if t.name in left_out))
+        copy = _Copy(partial, blobs, left_out, progress or (lambda _: None))
         for file in manifest.files:
             copy.write(file.name, b"", [file])
         for shard in layout.shards:
             copy.write(shard.file, shard.head, shard.tensors)
         if layout.index is not None:
             copy.write(index_name(manifest.about), layout.index, [])
+        if only is not None:
+            copy.write(ONLY, canonical({"tensors": sorted(only)}), [])
         sync_path(partial)
         partial.rename(folder)
         sync_path(folder.parent)
     return manifest.root
+
+
+def _left_out(manifest: Manifest, only: Set[str] | None) -> Set[str]:
+    """The tensors whose values are not written."""
+    names = {tensor.name for tensor in manifest.tensors}
+    if only is None:
+        return frozenset()
+    if unknown := sorted(only - names):
+        raise UsageError(f"the manifest lists no tensor {shown(unknown[0])}; ask for those that it lists")
+    return names - only
 
 
 def _check_target(folder: Path) -> None:
@@ -98,19 +115,24 @@ def _check_space(partial: Path, size: int) -> None:
 class _Copy:
     partial: Path
     blobs: Blobs
+    left_out: Set[str]
     progress: Progress
 
     def write(self, name: str, head: bytes, entries: Sequence[FileEntry | TensorEntry]) -> None:
-        """A file of these bytes and then the blobs of these entries; on the disk when this returns."""
+        """A file of these bytes and then the blobs of these entries, or holes; on the disk when this returns."""
         fd = os.open(self.partial / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             write_exactly(fd, head, 0)
             at = len(head)
             for entry in entries:
+                if isinstance(entry, TensorEntry) and entry.name in self.left_out:
+                    at += entry.size
+                    continue
                 for chunk in _chunks(entry, self.blobs):
                     write_exactly(fd, chunk, at)
                     at += len(chunk)
                     self.progress(len(chunk))
+            os.ftruncate(fd, at)
             os.fsync(fd)
         finally:
             os.close(fd)

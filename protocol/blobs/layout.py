@@ -37,6 +37,9 @@ SHARD_BYTES = 5 * 10**9
 MAX_SHARDS = 4096
 """Files of one folder."""
 
+ONLY = "umm-only.json"
+"""Lies in a folder that was made with a part of a model: it lists the tensors whose values are there."""
+
 
 @dataclass(frozen=True)
 class Shard:

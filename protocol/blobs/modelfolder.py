@@ -15,7 +15,7 @@ from pathlib import Path
 from protocol.blobs import weights_json
 from protocol.blobs.disk import blaming_the_machine, read_up_to
 from protocol.blobs.kinds import About
-from protocol.blobs.layout import MAX_SHARDS, index_name, single_name
+from protocol.blobs.layout import MAX_SHARDS, ONLY, index_name, single_name
 from protocol.blobs.safetensors_header import PREFIX_BYTES, Entry, header_length, parse_header
 from protocol.blobs.weights_json import MAX_JSON_BYTES
 from protocol.errors import EnvironmentFault, MalformedError, TooLargeError, UsageError
@@ -66,6 +66,10 @@ class ModelFolder:
 
     def tensors(self, about: About) -> Iterator[tuple[Entry, Path]]:
         """Every tensor with the file it lies in, after checking headers and index against each other."""
+        if self.has(ONLY):
+            raise UsageError(
+                f"{self.path} holds a part of a model (see {ONLY} there), which cannot be shared as a whole"
+            )
         for shard, expected in self._shards(about).items():
             path, size = self.file(shard)
             entries = _entries(path, size, str(self.path / shard))

@@ -29,6 +29,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PARTIAL = ".umm-partial"
 """Unfinished output of ours; see ``writer``."""
+ONLY = "umm-only.json"
+"""Marks a folder that holds a part of a model: it lists the tensors whose values are there; all others are holes."""
 
 SMALL_FILES = (
     "added_tokens.json",
@@ -56,6 +58,7 @@ FOREIGN_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack")
 
 MAX_CONFIG_BYTES = 16 * 2**20
 MAX_INDEX_BYTES = MAX_HEADER_BYTES
+MAX_ONLY_BYTES = MAX_HEADER_BYTES
 MAX_SMALL_FILE_BYTES = 256 * 2**20
 MAX_SHARDS = 4096
 MAX_SHARD_NAME_CHARACTERS = 255
@@ -125,6 +128,15 @@ class Folder:
     def read_object(self, name: str, limit: int) -> JsonObject:
         """A small JSON file that holds one object."""
         return parse_object(self.read(name, limit), str(self.path / name))
+
+    def only(self) -> frozenset[str] | None:
+        """The tensors whose values are there, in a folder that was made with a part of them; None for a whole model."""
+        if not self.has(ONLY):
+            return None
+        names = self.read_object(ONLY, MAX_ONLY_BYTES).get("tensors")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise CheckpointError(f"{self.path / ONLY} does not list tensors; make the folder again")
+        return frozenset(names)
 
     def config(self) -> JsonObject:
         """The model's ``config.json``."""

@@ -15,9 +15,10 @@ from typing import Self
 
 from umm.checkpoint.disk import read_exactly
 from umm.checkpoint.dtype import Dtype
-from umm.checkpoint.folder import MAX_SMALL_FILE_BYTES, Folder, listed
+from umm.checkpoint.folder import MAX_SMALL_FILE_BYTES, ONLY, Folder, listed
 from umm.checkpoint.header import MAX_TENSORS, PREFIX_BYTES, Entry, header_size, parse_header
 from umm.checkpoint.source import Bytes
+from umm.checkpoint.strict import shown
 from umm.errors import CheckpointError
 
 MAX_RAW_BYTES = 64 * 2**20
@@ -31,7 +32,10 @@ INTEGERS = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I6
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor and the file it lies in; ``start`` is the byte offset there, ``size`` is in bytes."""
+    """A tensor and the file it lies in; ``start`` is the byte offset there, ``size`` is in bytes.
+
+    ``here`` is false where the folder holds a part of its model and this tensor is a hole.
+    """
 
     name: str
     dtype: str
@@ -39,6 +43,15 @@ class StoredTensor:
     start: int
     size: int
     file: Path
+    here: bool = True
+
+    def require(self) -> None:
+        """Refuse to read a hole: its zeros are nobody's values."""
+        if not self.here:
+            raise CheckpointError(
+                f"{self.file.parent} holds a part of its model, and not {shown(self.name)} (see {ONLY} there); fetch "
+                "the whole model, or ask for the tensors that are there"
+            )
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class PlainTensor:
     def read(self, start: int, count: int, out: Bytes) -> None:
         """Fill ``out[: count * dtype.width]`` with elements ``start .. start + count`` in row-major order."""
         offset, size = start * self.dtype.width, count * self.dtype.width
+        self.stored.require()
         if start < 0 or count < 0 or offset + size > self.stored.size:
             raise ValueError(f"elements {start}..{start + count} lie outside of {self.name}")
         if len(out) < size:
@@ -147,6 +161,7 @@ class Checkpoint(Weights):
     def raw(self, name: str) -> bytes:
         """All bytes of a small tensor, of any dtype: masks, counters, position ids."""
         stored = self.tensors[name]
+        stored.require()
         if stored.size > MAX_RAW_BYTES:
             raise CheckpointError(
                 f"{self.folder}: tensor {name!r} ({stored.dtype}) is {stored.size} bytes long; at most "
@@ -199,10 +214,12 @@ def _check_against_index(entries: tuple[Entry, ...], expected: frozenset[str] | 
 
 
 def _add(found: dict[str, StoredTensor], entries: tuple[Entry, ...], file: Path, where: str) -> None:
+    only = Folder.of(file.parent).only()
     for e in entries:
         if e.name in found:
             raise CheckpointError(f"{where}: tensor {e.name!r} is also in {found[e.name].file.name}")
-        found[e.name] = StoredTensor(e.name, e.dtype, e.shape, e.start, e.size, file)
+        here = only is None or e.name in only
+        found[e.name] = StoredTensor(e.name, e.dtype, e.shape, e.start, e.size, file, here)
     if len(found) > MAX_TENSORS:
         raise CheckpointError(f"{where}: the model has more than {MAX_TENSORS} tensors")
 

@@ -18,7 +18,7 @@ from protocol.blobs.chunks import CHUNK_BYTES, ChunkList
 from protocol.blobs.disk import hold
 from protocol.blobs.folder import FolderSource, manifest_of_folder
 from protocol.blobs.kinds import Adapter, Checkpoint, Delta
-from protocol.blobs.layout import MAX_SHARDS, lay_out
+from protocol.blobs.layout import MAX_SHARDS, ONLY, lay_out
 from protocol.blobs.manifest import FileEntry, Manifest, TensorEntry
 from protocol.blobs.source import StoreDamage
 from protocol.blobs.store import Store
@@ -252,3 +252,92 @@ def test_memory_does_not_grow_with_the_size_of_a_tensor(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * CHUNK_BYTES
+
+
+# -- a part of a model -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.must("BLB-30")
+@pytest.mark.parametrize("shard_bytes", [1, 40, 10**9])
+def test_a_part_has_the_bytes_of_the_whole_or_holes(tmp_path: Path, shard_bytes: int) -> None:
+    folder = model_folder(tmp_path / "original", TENSORS, FILES)
+    written: list[int] = []
+    with FolderSource(folder) as source:
+        manifest = source.manifest
+        assemble(manifest, source, tmp_path / "whole", shard_bytes=shard_bytes)
+        only = frozenset({"model.norm", "model.empty"})
+        root = assemble(
+            manifest, source, tmp_path / "part", only=only, shard_bytes=shard_bytes, progress=written.append
+        )
+    assert root == manifest.root
+    whole, part = contents(tmp_path / "whole"), contents(tmp_path / "part")
+    assert json.loads(part.pop(ONLY)) == {"tensors": ["model.empty", "model.norm"]}
+    assert {name: len(data) for name, data in part.items()} == {name: len(data) for name, data in whole.items()}
+    for shard in lay_out(manifest, shard_bytes).shards:
+        data, at = part.pop(shard.file), len(shard.head)
+        assert data[:at] == whole[shard.file][:at]
+        for tensor in shard.tensors:
+            values = whole[shard.file][at : at + tensor.size] if tensor.name in only else bytes(tensor.size)
+            assert data[at : at + tensor.size] == values, tensor.name
+            at += tensor.size
+    assert part.items() <= whole.items()
+    assert sum(written) == sum(file.size for file in manifest.files) + 12
+
+
+@pytest.mark.must("BLB-30")
+def test_a_part_needs_only_its_own_blobs_and_their_space(tmp_path: Path) -> None:
+    with Store(tmp_path / "store", QUOTA) as store:
+        golden = golden_manifest(store)
+        huge = TensorEntry("\U0001f600", "U8", (2**40,), bytes(32))
+        manifest = Manifest(Checkpoint(), golden.files, (*golden.tensors, huge))
+        first = golden.tensors[0].name
+        assemble(manifest, store, tmp_path / "part", only={first}, shard_bytes=2**30)
+        with pytest.raises(EnvironmentFault, match="needs 1099"):
+            assemble(manifest, store, tmp_path / "other", only={first, huge.name}, shard_bytes=2**30)
+
+
+@pytest.mark.must("BLB-30")
+def test_a_part_is_not_shared_as_a_model(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "original", TENSORS, FILES)
+    with FolderSource(folder) as source:
+        assemble(source.manifest, source, tmp_path / "part", only=frozenset())
+        with pytest.raises(UsageError, match=r"lists no tensor 'model\.other'; ask for those that it lists"):
+            assemble(source.manifest, source, tmp_path / "none", only={"model.other", "model.norm"})
+    with pytest.raises(UsageError, match=f"holds a part of a model .see {ONLY} there."):
+        manifest_of_folder(tmp_path / "part")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.must("BLB-30")
+def test_both_rooms_call_the_list_of_a_part_the_same() -> None:
+    from umm.checkpoint import folder
+
+    assert folder.ONLY == ONLY
+
+
+@pytest.mark.must("BLB-30")
+def test_parts_of_models_merge_to_the_bytes_that_the_whole_models_merge_to(tmp_path: Path) -> None:
+    from tests.umm.checkpoints import merged, plain, recipe
+    from umm.audit import narrowed, needed, remake
+    from umm.digest import checkpoint_leaves
+    from umm.merge import choose_backend
+    from umm.model import Folders, Models
+    from umm.plan import make_plan
+    from umm.recipe.document import load
+
+    name = "model.layers.1.mlp.up_proj.weight"
+    for model in ("base", "a", "b"):
+        plain(tmp_path / "whole" / model, model)
+    merged(recipe("dare_ties"), tmp_path / "whole", str(tmp_path / "out"))
+    (document,) = load(recipe("dare_ties"))
+    for only in (frozenset[str](), frozenset({name})):  # headers tell what is needed, then that is fetched
+        for model in ("base", "a", "b"):
+            with FolderSource(tmp_path / "whole" / model) as source:
+                assemble(source.manifest, source, tmp_path / f"parts{len(only)}" / model, only=only)
+        opened = Models.of(document, Folders(tmp_path / f"parts{len(only)}", {}))
+        part = narrowed(make_plan(document, opened, {name}), {name})
+        assert set(needed(part).values()) == {frozenset({name})}
+        if only:
+            found = remake(part, backend=choose_backend())
+            assert found[name].leaf == checkpoint_leaves(tmp_path / "out")[0][name]
+        opened.close()
