@@ -1,7 +1,7 @@
 """Levels 3 and 4: some tensors, or all of it, merged again and compared bit for bit with what was published."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from node.verify.accusing import accuse, leaves_of
@@ -9,6 +9,7 @@ from node.verify.fault import FaultProof
 from node.verify.odds import chances
 from node.verify.remerge import Again, Decision, Remerging, WrongMaterialError
 from node.verify.report import Finding, Gravity, Sample, What
+from protocol import checkpoint_root
 from protocol.blobs.manifest import Manifest
 from protocol.errors import ProtocolError, UnavailableError
 from protocol.records import Kind
@@ -35,9 +36,14 @@ def choose(manifest: Manifest, count: int, seed: int | None = None) -> Sample:
     Without a seed the system's randomness is taken: whoever made the model could not know what would be drawn.
     """
     names = [entry.name for entry in manifest.tensors]
-    count = min(count, len(names))
+    chosen = drawn(names, min(count, len(names)), seed)
+    return Sample(chosen, len(names), chances(len(names), len(chosen)))
+
+
+def drawn(names: Sequence[str], count: int, seed: int | None) -> tuple[str, ...]:
+    """So many of the names, in order."""
     source = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - a seed is for tests
-    return Sample(tuple(sorted(source.sample(names, count))), len(names), chances(len(names), count))
+    return tuple(sorted(source.sample(names, count)))
 
 
 async def compare(
@@ -72,19 +78,23 @@ def _findings(
     decision: Decision, published: Manifest, again: Again, outputs: frozenset[str] | None
 ) -> Iterator[Finding]:
     merged, leaves = again.merged, leaves_of(published)
-    differing = False
     for name in sorted(leaves if outputs is None else outputs):
         if merged.leaves.get(name) != leaves[name]:
-            differing = True
             yield _differing(decision, name, merged.leaves.get(name))
     if outputs is None:
         for name in sorted(merged.leaves.keys() - leaves.keys()):
-            differing = True
             text = f"merging gives the tensor {shown(name)}, which the published model lacks"
             yield Finding(What.MERGE_INCOMPLETE, Gravity.FAULT, text, CHEATED, name)
-        if not differing and merged.root is not None and merged.root != published.root:
-            text = "every tensor is what merging gives, but a file beside them (config or tokenizer) is not"
-            yield Finding(What.FILE_DIFFERS, Gravity.FAULT, text, "do not use this model's files")
+    yield from _files(published, merged.files)
+
+
+def _files(published: Manifest, merged: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Config, tokenizer and the like come out of every merge; they are small, so an audit compares all of them."""
+    said = {file.name: checkpoint_root.file_leaf(file.name, file.blob_id) for file in published.files}
+    for name in sorted(said.keys() | merged.keys()):
+        if said.get(name) != merged.get(name):
+            text = f"{name} is not what merging gives" if name in said else f"merging gives {name}, which was left out"
+            yield Finding(What.FILE_DIFFERS, Gravity.FAULT, text, "do not use this model", name)
 
 
 def _differing(decision: Decision, name: str, leaf: bytes | None) -> Finding:

@@ -25,6 +25,9 @@ from protocol.offer import check_manifest
 from protocol.records import Contribution, Kind, Recipe, Round, Signed
 from protocol.strict import shown
 
+PART = "umm-only.json"
+"""Lies in a folder that was made with a part of a model's tensors; the others are holes."""
+
 IN_A_LAYER = re.compile(r"\.\d+\.")
 """A tensor with a number in its name belongs to a layer."""
 
@@ -69,7 +72,7 @@ def check_delivery(folder: Path, manifest: Manifest, tensors: frozenset[str]) ->
 
     Returns the bytes that were hashed.
     """
-    here = ModelFolder.of(folder)
+    here = _PerhapsPart.of(folder)
     listed = {entry.name: entry for entry in manifest.tensors}
     read = 0
     for entry, path in here.tensors(manifest.about):
@@ -188,6 +191,14 @@ def about_of(record: MaterialRecord) -> About:
     raise UnavailableError(
         f"contribution {record.id.hex()} is of the kind {offer.kind}, which cannot be merged again here"
     )
+
+
+class _PerhapsPart(ModelFolder):
+    """A folder in which holes are no harm: nothing but what was asked for is looked at."""
+
+    def has(self, name: str) -> bool:
+        """As in any folder, without the mark of a part."""
+        return name != PART and super().has(name)
 
 
 def _stated(folder: Path) -> Manifest | None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from node.lineage import Step
 from node.verify.materials import MaterialRecord, Materials, check_delivery, needed
+from protocol.blobs.kinds import Adapter
 from protocol.blobs.manifest import Manifest
 from protocol.errors import BusyError, PeerError, UnavailableError, UsageError
 from protocol.records import Contribution, Kind, Outcome, Round, Signed
@@ -48,10 +49,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Merged:
-    """What merging gave: the leaf of every tensor that was asked for, and the root where all were."""
+    """What merging gave: the leaves of the tensors that were asked for and that there are, and of all files."""
 
     leaves: Mapping[str, bytes]
-    root: bytes | None = None
+    files: Mapping[str, bytes]
 
 
 class Engine(Protocol):
@@ -68,7 +69,7 @@ class Engine(Protocol):
         ...
 
     async def merge(self, recipe: str, only: frozenset[str] | None) -> Merged:
-        """Merge by a recipe: all, or only these tensors."""
+        """Merge by a recipe: all, or only these tensors. The files come out the same."""
         ...
 
 
@@ -81,6 +82,12 @@ class Inputs:
     base_manifest: Manifest
     manifests: Mapping[bytes, Manifest]
     bytes_read: int
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Tensors that a merge of these can have: what no model has cannot come out."""
+        models = (self.base_manifest, *(m for m in self.manifests.values() if not isinstance(m.about, Adapter)))
+        return frozenset(entry.name for manifest in models for entry in manifest.tensors)
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,8 @@ class Remerging:
     async def run(self, decision: Decision, outputs: frozenset[str] | None) -> Again:
         """Merge these tensors of a round again, all for None."""
         inputs = await self._inputs(decision, outputs)
+        if outputs is not None:
+            outputs &= inputs.names
         text = await self.materials.text(decision.outcome.record.recipe)
         only = None if outputs is None else needed(inputs.base_manifest, outputs)
         experts = {}

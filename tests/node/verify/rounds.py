@@ -82,12 +82,10 @@ class LocalEngine:
 
     async def merge(self, recipe: str, only: frozenset[str] | None) -> Merged:
         out = Path(json.loads(recipe)["base_model"]).parent / f"again-{os.urandom(4).hex()}"
-        report = checkpoints.merged(recipe, out.parent, out.name, backend="torch")
-        leaves, _ = checkpoint_leaves(out)
+        checkpoints.merged(recipe, out.parent, out.name, backend="torch")
+        leaves, files = checkpoint_leaves(out)
         shutil.rmtree(out)
-        if only is None:
-            return Merged(leaves, report.root)
-        return Merged({name: leaf for name, leaf in leaves.items() if name in only})
+        return Merged({name: leaf for name, leaf in leaves.items() if only is None or name in only}, files)
 
 
 def expert(folder: Path, seed: str) -> Path:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.audit import measure, table
 from node.verify.audit import choose
 from node.verify.odds import PERCENTS, chances, missed, touched_by
 from protocol.blobs.kinds import Checkpoint
@@ -72,3 +73,11 @@ def test_every_tensor_is_drawn_as_often_as_any_other() -> None:
             counts[name] += 1
     expected, spread = times * drawn / 20, (times * 0.25 * 0.75) ** 0.5
     assert all(abs(count - expected) < 5 * spread for count in counts.values())
+
+
+def test_simulated_cheats_are_found_as_often_as_the_formula_says() -> None:
+    rows = list(measure(tensors=60, trials=400, seed=3))
+    assert len(rows) == 4 * 5
+    assert all(abs(row.deviations) < 5 for row in rows)
+    assert all(row.measured == 1.0 for row in rows if row.promised == 1.0)
+    assert table(rows, 60).count("\n") == 4 + 20 - 1
