@@ -24,7 +24,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from node.plainfile import read_plain
+from node.plainfile import read_inside
 from protocol.envelope import MAX_ENVELOPE_BYTES, Envelope
 from protocol.errors import ForgedError, MalformedError, TooLargeError
 from protocol.ledger.succession import check_succession
@@ -144,7 +144,7 @@ def encode(lineage: Lineage) -> bytes:
 
 def read(folder: Path) -> Lineage | None:
     """The lineage in a model folder; None where there is none."""
-    data = read_plain(folder / LINEAGE_FILE, MAX_LINEAGE_BYTES)
+    data = read_inside(folder, LINEAGE_FILE, MAX_LINEAGE_BYTES)
     return None if data is None else parse(data)
 
 

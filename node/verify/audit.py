@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from node.verify.accusing import accuse, leaves_of
 from node.verify.fault import FaultProof
 from node.verify.odds import chances
-from node.verify.remerge import Again, Decision, Remerging, WrongMaterialError
+from node.verify.remerge import Again, CannotMergeError, Decision, Remerging, WrongMaterialError
 from node.verify.report import Finding, Gravity, Sample, What
 from protocol import checkpoint_root
 from protocol.blobs.manifest import Manifest
-from protocol.errors import ProtocolError, UnavailableError
+from protocol.errors import ProtocolError, TooLargeError, UnavailableError
 from protocol.records import Kind
 from protocol.strict import shown
 
@@ -28,6 +28,8 @@ class Compared:
     bytes_read: int = 0
     proof: FaultProof | None = None
     """Of the first tensor that differs."""
+    done: bool = False
+    """Whether anything was merged again at all."""
 
 
 def choose(manifest: Manifest, count: int, seed: int | None = None) -> Sample:
@@ -64,14 +66,24 @@ async def compare(
     except UnavailableError as error:
         advice = "give --base and --contributions, or start the node (`umm node`), which fetches them"
         return Compared((Finding(What.MATERIAL_MISSING, Gravity.MISSING, str(error), advice),))
-    except ProtocolError as error:
-        text = f"merging again failed: {error}"
-        return Compared((Finding(What.MERGE_FAILED, Gravity.MISSING, text, "try again; see what the error names"),))
+    except (ProtocolError, CannotMergeError) as error:
+        text = f"the roster could not be merged again: {error}"
+        return Compared((Finding(What.MERGE_FAILED, Gravity.MISSING, text, "see what the error names"),))
     findings = tuple(_findings(decision, published, again, outputs))
+    return Compared(findings, again.inputs.bytes_read, _proof(decision, published, again, findings), done=True)
+
+
+def _proof(decision: Decision, published: Manifest, again: Again, findings: tuple[Finding, ...]) -> FaultProof | None:
+    """Of the first tensor that is a fault; None where there is none, and of a roster too long for a small file."""
     differing = [f.subject for f in findings if f.what in (What.MERGE_DIFFERS, What.MERGE_UNEXPECTED)]
-    provable = differing and decision.round.record.tolerance is None
-    proof = accuse(decision, published, again, min(differing)) if provable else None
-    return Compared(findings, again.inputs.bytes_read, proof)
+    if not differing:
+        return None
+    try:
+        proof = accuse(decision, published, again, min(differing))
+        proof.encode()
+    except TooLargeError:
+        return None
+    return proof
 
 
 def _findings(
@@ -85,7 +97,11 @@ def _findings(
         for name in sorted(merged.leaves.keys() - leaves.keys()):
             text = f"merging gives the tensor {shown(name)}, which the published model lacks"
             yield Finding(What.MERGE_INCOMPLETE, Gravity.FAULT, text, CHEATED, name)
-    yield from _files(published, merged.files)
+    if merged.files is not None:
+        yield from _files(published, merged.files)
+    if (tolerance := decision.round.record.tolerance) is not None:
+        text = f"this round's method is not exact: its stewards may have differed by {tolerance}"
+        yield Finding(What.TOLERANCE, Gravity.NOTE, f"{text}, and equal bits are more than was promised")
 
 
 def _files(published: Manifest, merged: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -101,8 +117,7 @@ def _differing(decision: Decision, name: str, leaf: bytes | None) -> Finding:
     if decision.round.record.tolerance is not None:
         text = (
             f"the tensor {shown(name)} is not bit for bit what merging gives here. This round's method is not exact: "
-            f"it allows differences of {decision.round.record.tolerance}, and whether this one is within that was not "
-            "measured"
+            f"it allows differences of {decision.round.record.tolerance}; this one was not measured"
         )
         return Finding(What.TOLERANCE, Gravity.MISSING, text, "compare the two models' values and scores", name)
     if leaf is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, zip_longest
 from pathlib import Path
 
-from node.plainfile import read_plain
+from node.plainfile import read_inside
 from node.verify.report import Finding, Gravity, What
 from protocol.blobs.chunks import ChunkList
 from protocol.blobs.folder import FolderSource
@@ -65,7 +65,7 @@ def look(folder: Path) -> Looked:
 def claimed_manifest(folder: Path, outcome: Outcome) -> tuple[Manifest | None, tuple[Finding, ...]]:
     """What ``manifest.umm`` says the model is made of, if it is the outcome's; and what is wrong with it."""
     try:
-        data = read_plain(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
+        data = read_inside(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES)
         if data is None:
             return None, ()
         manifest = Manifest.parse(data)

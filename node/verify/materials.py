@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from node.plainfile import read_plain
+from node.plainfile import read_inside
 from node.verify.integrity import MANIFEST_FILE
 from protocol.blobs.chunks import CHUNK_BYTES, Hasher
 from protocol.blobs.disk import read_up_to
@@ -204,7 +204,7 @@ class _PerhapsPart(ModelFolder):
 def _stated(folder: Path) -> Manifest | None:
     """What a folder's own manifest says, if it has one that parses."""
     try:
-        data = read_plain(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
+        data = read_inside(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES)
         return None if data is None else Manifest.parse(data)
     except PeerError:
         return None

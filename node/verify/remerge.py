@@ -52,11 +52,12 @@ class Merged:
     """What merging gave: the leaves of the tensors that were asked for and that there are, and of all files."""
 
     leaves: Mapping[str, bytes]
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes] | None
+    """None where nothing was merged, since no model has any of those tensors."""
 
 
 class Engine(Protocol):
-    """The maths, in a child process. Raises an error of its room when it cannot."""
+    """The maths, in a child process. Raises :class:`CannotMergeError` for what cannot be merged."""
 
     def expand(
         self, template: str, roster: Sequence[Member], seed: bytes, base: str, folder: Callable[[Member], str]
@@ -116,6 +117,10 @@ class WrongMaterialError(Exception):
     """What was brought is not what the records name: the fault of whoever brought it, not of the round."""
 
 
+class CannotMergeError(Exception):
+    """The engine refuses the recipe or the models: there is nothing to compare with."""
+
+
 @dataclass(frozen=True)
 class Remerging:
     """Materials and an engine."""
@@ -130,6 +135,8 @@ class Remerging:
         inputs = await self._inputs(decision, outputs)
         if outputs is not None:
             outputs &= inputs.names
+            if not outputs:
+                return Again(Merged({}, None), inputs)
         text = await self.materials.text(decision.outcome.record.recipe)
         only = None if outputs is None else needed(inputs.base_manifest, outputs)
         experts = {}

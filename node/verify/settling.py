@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.verify.fault import FaultProof
-from node.verify.remerge import Decision, Remerging, WrongMaterialError
+from node.verify.remerge import CannotMergeError, Decision, Remerging, WrongMaterialError
 from node.verify.report import Finding, Gravity, What
 from protocol.errors import ProtocolError
 from protocol.identity import PublicKey
@@ -50,7 +50,7 @@ async def settle(proof: FaultProof, remerging: Remerging | None) -> Settled:
     decision = Decision(proof.round, proof.outcome, tuple(one.offer for one in proof.inputs))
     try:
         again = await remerging.run(decision, frozenset({proof.tensor}))
-    except (ProtocolError, WrongMaterialError) as error:
+    except (ProtocolError, WrongMaterialError, CannotMergeError) as error:
         return Settled((_open(str(error)),))
     return Settled(tuple(_verdict(proof, again.merged.leaves.get(proof.tensor))), again.inputs.bytes_read)
 

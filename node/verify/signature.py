@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from node.plainfile import read_plain
+from node.plainfile import read_inside
 from node.verify.report import Finding, Gravity, What
 from protocol.errors import PeerError
 from protocol.identity import PublicKey
@@ -20,7 +20,7 @@ def check_signature(
     anybody else proves nothing and is said to.
     """
     try:
-        data = read_plain(folder / BUNDLE_FILE, MAX_BUNDLE_BYTES)
+        data = read_inside(folder, BUNDLE_FILE, MAX_BUNDLE_BYTES)
         if data is None:
             return None, tuple(_absent(key))
         bundle = Bundle.parse(data)

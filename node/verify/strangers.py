@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from node.lineage import LINEAGE_FILE
@@ -45,9 +46,12 @@ ADAPTER = "adapter_config.json"
 def strangers(folder: Path) -> Iterator[Finding]:
     """A warning for each file that a program might load or run, and one note for all others."""
     harmless: list[str] = []
-    covered = _covered(folder)
-    for name in _names(folder):
-        if name in Checkpoint.ALLOWED or name in KNOWN or (folder / name).resolve() in covered:
+    covered, names = _covered(folder), _names(folder)
+    if len(names) >= MAX_ENTRIES:
+        text = f"the folder has more than {MAX_ENTRIES} files; not all of them were looked at"
+        yield Finding(What.NOT_COVERED, Gravity.WARNING, text, "this is no model's folder; copy the model out of it")
+    for name in names:
+        if name in Checkpoint.ALLOWED or name in KNOWN or _real(folder / name) in covered:
             continue
         if (danger := _danger(name)) is None:
             harmless.append(name)
@@ -86,15 +90,21 @@ def _names(folder: Path) -> list[str]:
     found: list[str] = []
     pending, seen = [""], 0
     with blaming_the_machine("list", folder):
-        while pending:
+        while pending and seen < MAX_ENTRIES:
             parent = pending.pop()
             with os.scandir(folder / parent) as entries:
-                for entry in entries:
+                for entry in islice(entries, MAX_ENTRIES - seen):
                     seen += 1
-                    if seen > MAX_ENTRIES:
-                        return sorted(found)
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(f"{parent}{entry.name}/")
                     else:
                         found.append(parent + entry.name)
     return sorted(found)
+
+
+def _real(path: Path) -> Path | None:
+    """Where a link leads to; None for one that leads round in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # Python 3.11 and 3.12 raise RuntimeError for a loop of links
+        return None

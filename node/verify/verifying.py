@@ -174,12 +174,13 @@ class _Run:
         if step is None:
             return Check.of(Level.AUTHORITY, "there is no record to check", self._unread)
         round_ = step.round.record
-        count = len(step.outcome.record.endorsements)
-        summary = (
-            f"{count} of {len(round_.stewards)} stewards signed the root over {len(step.contributions)} contributions; "
-            f"a quorum is {round_.quorum}"
-        )
         findings = [*check_authority(step, self._request.round), *self._named_manifest(step)]
+        summary = "the records were read"
+        if all(finding.what is not What.QUORUM_MISSING for finding in findings):
+            summary = (
+                f"{len(step.outcome.record.endorsements)} of {len(round_.stewards)} stewards signed the root over "
+                f"{len(step.contributions)} contributions; a quorum is {round_.quorum}"
+            )
         return Check.of(Level.AUTHORITY, summary, findings, seconds=self._means.clock() - began)
 
     def _named_manifest(self, step: Step) -> Iterator[Finding]:
@@ -201,7 +202,7 @@ class _Run:
         manifest = self._manifest
         self._sample = audit.choose(manifest, self._request.audit, self._request.seed)
         names = self._sample.tensors
-        summary = f"{len(names)} of {self._sample.of} tensors, drawn at random, were to be merged again"
+        summary = f"{len(names)} of {self._sample.of} tensors, drawn at random,"
         return await self._merge_again(Level.AUDIT, summary, frozenset(names))
 
     async def _recompute(self, sound: bool) -> Check:
@@ -209,21 +210,22 @@ class _Run:
             return _skipped(Level.RECOMPUTE, "not asked for (--recompute): merging everything again leaves no doubt")
         if not sound:
             return _skipped(Level.RECOMPUTE, "not done: the folder is not what a round published")
-        summary = f"all {len(self._manifest.tensors)} tensors were to be merged again"
+        summary = f"all {len(self._manifest.tensors)} tensors"
         return await self._merge_again(Level.RECOMPUTE, summary, None)
 
-    async def _merge_again(self, level: Level, summary: str, outputs: frozenset[str] | None) -> Check:
+    async def _merge_again(self, level: Level, what: str, outputs: frozenset[str] | None) -> Check:
         from node.verify import audit
         from node.verify.remerge import Decision
 
         began, step, remerging = self._means.clock(), self._step, self._means.remerging
         if step is None or remerging is None:
-            return Check.of(level, summary, [ascent.nothing_to_merge()])
+            return Check.of(level, f"{what} were to be merged again", [ascent.nothing_to_merge()])
         compared = await audit.compare(Decision.of(step), self._manifest, remerging, outputs)
         self._proof = self._proof or compared.proof
+        done = "were merged again and compared bit for bit" if compared.done else "were to be merged again"
         return Check.of(
             level,
-            summary,
+            f"{what} {done}",
             compared.findings,
             seconds=self._means.clock() - began,
             bytes_read=compared.bytes_read,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from node.verify.report import FAILED, OK, Check, Gravity, Report, Sample, State
-from protocol.strict import shown
+from protocol.strict import CONTROL_CHARACTER, shown
 
 WORDS = {State.PASSED: "passed", State.FAILED: "FAILED", State.OPEN: "open", State.SKIPPED: "not checked"}
 MARKS = {Gravity.FAULT: "!", Gravity.MISSING: "?", Gravity.WARNING: "!", Gravity.NOTE: "-"}
@@ -11,8 +11,9 @@ WIDTH = 12
 
 
 def text(report: Report) -> str:
-    """All of it, one line for each thing."""
-    return "\n".join([*_head(report), *_checks(report), *_sample(report.sample), *_believed(report), *_end(report)])
+    """All of it, one line for each thing, and nothing in it that steers a terminal."""
+    parts = (_head(report), _checks(report), _sample(report.sample), _believed(report), _end(report))
+    return "\n".join(CONTROL_CHARACTER.sub("\ufffd", line) for part in parts for line in part)
 
 
 def verdict(report: Report) -> str:

@@ -171,20 +171,32 @@ def test_more_bytes_than_allowed_are_not_read(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_link_a_pipe_and_a_folder_in_place_of_the_file_are_refused(tmp_path: Path) -> None:
+def test_a_link_out_a_pipe_and_a_folder_in_place_of_the_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / LINEAGE_FILE
-    makers: list[Callable[[], None]] = [
-        lambda: path.symlink_to("/etc/passwd"),
-        lambda: os.mkfifo(path),
-    ]
-    for make in makers:
+    makers: dict[str, Callable[[], None]] = {
+        "link out of its model folder": lambda: path.symlink_to("/etc/passwd"),
+        "link to nothing": lambda: path.symlink_to("nothing"),
+        "not a plain file": lambda: os.mkfifo(path),
+    }
+    for message, make in makers.items():
         make()
-        with pytest.raises(MalformedError, match="not a plain file"):
+        with pytest.raises(MalformedError, match=message):
             read(tmp_path)
         path.unlink()
     path.mkdir()
     with pytest.raises(MalformedError, match="not a plain file"):
         read(tmp_path)
+
+
+def test_a_lineage_in_the_hubs_cache_is_read_through_its_link(tmp_path: Path) -> None:
+    repository = tmp_path / "models--org--name"
+    snapshot = repository / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (repository / "blob").write_bytes(ONE)
+    (snapshot / LINEAGE_FILE).symlink_to("../../blob")
+    found = read(snapshot)
+    assert found is not None
+    assert found.steps == (STEP,)
 
 
 def test_a_lineage_of_too_many_rounds_is_refused() -> None:

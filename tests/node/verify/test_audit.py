@@ -9,6 +9,7 @@ import pytest
 from node.lineage import Lineage, Step
 from node.verify.audit import choose
 from node.verify.materials import FolderMaterials, check_delivery, needed
+from node.verify.remerge import CannotMergeError
 from node.verify.report import FAILED, OK, UNREACHABLE, Finding, Gravity, Level, Report, State, What
 from protocol.blobs.folder import manifest_of_folder
 from protocol.blobs.kinds import Adapter
@@ -95,6 +96,38 @@ def test_a_tensor_that_no_merge_gives_is_found_and_proven(tmp_path: Path) -> Non
     assert [finding.subject for finding in found(verified.report, What.MERGE_UNEXPECTED)] == ["backdoor"]
     assert verified.proof is not None
     assert verified.proof.expected is None
+
+
+def test_an_audit_that_draws_only_what_no_merge_gives_finds_it(tmp_path: Path) -> None:
+    from tests.node.verify.test_integrity import rewrite
+
+    extra = ("BF16", (2,), b"\x00\x01\x02\x03")
+    world = rounds.make(
+        tmp_path / "round", cheat=lambda model: rewrite(model, lambda tensors: tensors.update(backdoor=extra))
+    )
+    verified = world.verified(audit=1, seed=seed_that_draws(world, "backdoor", hit=True, count=1))
+    assert [finding.what for finding in verified.report.findings if finding.gravity is Gravity.FAULT] == [
+        What.MERGE_UNEXPECTED
+    ]
+
+
+def test_a_roster_too_long_for_a_small_file_is_a_fault_without_a_proof(
+    cheated: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.verify.fault.MAX_INPUTS", 1)
+    verified = cheated.verified(recompute=True)
+    assert (verified.report.code, verified.proof) == (FAILED, None)
+
+
+def test_a_roster_that_the_engine_refuses_leaves_the_question_open(
+    honest: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise CannotMergeError("the models do not line up")
+
+    monkeypatch.setattr(rounds.LocalEngine, "merge", refuse)
+    report = honest.verified(audit=1).report
+    assert (report.code, len(found(report, What.MERGE_FAILED))) == (UNREACHABLE, 1)
 
 
 def test_a_tensor_that_was_left_out_is_found_by_recomputing(tmp_path: Path) -> None:
@@ -218,7 +251,9 @@ def test_a_round_with_a_tolerance_is_said_to_be_undecided_and_accuses_nobody(tmp
     world = rounds.make(tmp_path / "round", tolerance="0.001", cheat=lambda model: rounds.flip(model, LIE))
     verified = world.verified(recompute=True)
     assert (verified.report.code, verified.proof) == (UNREACHABLE, None)
-    assert "not exact: it allows differences of 0.001" in found(verified.report, What.TOLERANCE)[0].text
+    missing, note = found(verified.report, What.TOLERANCE)
+    assert "not exact: it allows differences of 0.001" in missing.text
+    assert note.gravity is Gravity.NOTE
 
 
 def test_distributions_in_the_roster_are_said_to_be_unrepeatable(pulled: World) -> None:

@@ -232,6 +232,25 @@ def test_links_beside_the_model_are_listed_and_not_followed(pulled: World) -> No
     assert "'loop'" in finding.text
 
 
+def test_links_that_lead_round_in_a_circle_are_listed(pulled: World) -> None:
+    (pulled.model / "a").symlink_to("b")
+    (pulled.model / "b").symlink_to("a")
+    (finding,) = strangers(pulled.model)
+    assert "'a', 'b'" in finding.text
+
+
+def test_a_folder_of_endlessly_many_files_is_not_listed_to_its_end(
+    pulled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from node.verify import strangers as module
+
+    for number in range(20):
+        add(f"{number}.txt")(pulled.model)
+    monkeypatch.setattr(module, "MAX_ENTRIES", 10)
+    first, *_ = strangers(pulled.model)
+    assert "more than 10 files" in first.text
+
+
 # -- the OpenSSF bundle ------------------------------------------------------------------------------------------
 
 
