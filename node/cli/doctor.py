@@ -1,6 +1,7 @@
 """``umm doctor``: what is wrong or missing, and how to fix it."""
 
 import os
+from typing import TYPE_CHECKING
 
 from node.cli import here
 from node.cli.asking import ask
@@ -8,8 +9,13 @@ from node.cli.screen import Screen
 from node.cli.times import lasting
 from node.cli.values import plural
 from node.cli.verb import verb
+from node.control.client import Client
+from node.control.orders import Role, ShowRoundOrder
 from node.errors import NodeError, UnreachableError
 from node.exits import Exit
+
+if TYPE_CHECKING:
+    from node.doctor.examination import Running
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -46,12 +52,20 @@ def command(screen: Screen) -> int:
     return Exit.ERROR if failed else Exit.OK
 
 
-def _running() -> str | None:
+def _running() -> "Running | None":
     """What the node of this folder answers; None where it does not run."""
+    from node.doctor.examination import Need, Running
+
+    async def look(client: Client) -> Running:
+        status = await client.status()
+        text = f"has been running for {lasting(status.uptime_seconds)}, version {status.version}"
+        stewarded = [one.id for one in status.rounds if Role.STEWARD in one.roles and one.root is None]
+        details = [await client.show_round(ShowRoundOrder(round=one)) for one in stewarded]
+        return Running(text, tuple(Need(one.summary.title, one.terms.bytes_total) for one in details))
+
     try:
-        status = ask(lambda client: client.status())
+        return ask(look)
     except UnreachableError:
         return None
-    except NodeError as error:
-        return f"runs, and does not answer as it should: {error}"
-    return f"has been running for {lasting(status.uptime_seconds)}, version {status.version}"
+    except NodeError as error:  # no node was made, or it is in trouble
+        return None if not os.path.lexists(here.home().socket) else Running(f"runs, and answers: {error}")

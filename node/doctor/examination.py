@@ -1,8 +1,9 @@
 """All checks, in the order in which their fixes help."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
 
 from node.config import Config
 from node.doctor import local, network, ports, software, swarm
@@ -10,11 +11,25 @@ from node.doctor.finding import Finding, State, ok, warn
 from node.home import Home
 from protocol.errors import ProtocolError
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Need:
+    """What a round in which this node is a steward may take of its disk, in bytes."""
+
+    title: str
+    most: int
 
 
-def examine(home: Home, environment: Mapping[str, str], running: str | None) -> Iterator[Finding]:
-    """One finding after the other, as they come. ``running`` is what the daemon answered, None if it did not."""
+@dataclass(frozen=True)
+class Running:
+    """What the daemon answered: how it is, and what its rounds need."""
+
+    text: str
+    needs: tuple[Need, ...] = ()
+
+
+def examine(home: Home, environment: Mapping[str, str], running: Running | None) -> Iterator[Finding]:
+    """One finding after the other, as they come. ``running`` is None where no daemon answered."""
     yield software.python()
     yield software.cryptography()
     found, config = local.settings(home, environment)
@@ -24,6 +39,9 @@ def examine(home: Home, environment: Mapping[str, str], running: str | None) -> 
     yield local.disk(home.store, config.storage.quota)
     yield local.memory(config.limits.memory)
     yield daemon(running)
+    if running is not None:
+        free = shutil.disk_usage(home.folder).free
+        yield from (local.room(need.title, need.most, config.storage.quota, free) for need in running.needs)
     for door in ports.doors(config.network):
         yield ports.port(door, running=running is not None)
     p2pd = asyncio.run(swarm.start())
@@ -33,11 +51,11 @@ def examine(home: Home, environment: Mapping[str, str], running: str | None) -> 
     yield software.loops()
 
 
-def daemon(running: str | None) -> Finding:
+def daemon(running: Running | None) -> Finding:
     """Whether the node runs."""
     if running is None:
         return warn("node", "is not running", "umm node")
-    return ok("node", running)
+    return ok("node", running.text)
 
 
 def _others(config: Config, has_p2pd: bool) -> Iterator[Finding]:

@@ -81,6 +81,16 @@ def disk(path: Path, quota: int, free: int | None = None) -> Finding:
     return ok("disk", found)
 
 
+def room(title: str, most: int, quota: int, free: int) -> Finding:
+    """Whether a steward could keep all that may be contributed to a round, which counts against disk and quota."""
+    found = f"{title}: contributions may take {_gb(most)}; the quota is {_gb(quota)}, {_gb(free)} are free"
+    if most > quota:
+        return warn("round", found, f'raise it: quota = "{-(-most // 10**9)}GB" below [storage], or leave stewarding')
+    if most > free:
+        return warn("round", found, "free some disk before contributions come, or move the node (UMM_HOME)")
+    return ok("round", found)
+
+
 def memory(limit: int, there: int | None = None) -> Finding:
     """Whether a child process may use what ``limits.memory`` allows it."""
     there = _memory() if there is None else there

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from node.cli import main
+from node.cli.doctor import _running
 from node.cli.rounds import watch
 from node.cli.screen import Screen
 from node.control.progress import Progress
 from node.control.views import Event
+from node.doctor.examination import Need
 from tests.node.cli.staged_node import MINE, ROUND, TITLE
 from tests.node.cli.terminal import ROOT, Terminal, in_a_terminal
 
@@ -226,10 +228,12 @@ def test_a_node_that_is_stopped_is_gone_when_the_command_returns(
         assert main(["status"]) == 4
 
 
-def test_the_doctor_sees_a_node_that_runs(running: Path) -> None:
-    from node.cli.doctor import _running
-
-    assert str(_running()).startswith("has been running for ")
+def test_the_doctor_sees_a_node_that_runs_and_what_its_rounds_need(running: Path, capsys: Output) -> None:
+    assert main(["round", "join", SHORT, "--as", "steward"]) == 0
+    found = _running()
+    assert found is not None
+    assert found.text.startswith("has been running for ")
+    assert found.needs[0] == Need(TITLE, 10**10)
 
 
 # -- watching --------------------------------------------------------------------------------------------------------

@@ -80,6 +80,13 @@ def test_memory_that_is_not_there_is_not_given_away() -> None:
     assert 'memory = "2800MB"' in finding.fix
 
 
+def test_a_steward_needs_room_for_all_that_may_come() -> None:
+    assert local.room("T", 10**9, quota=2 * 10**9, free=2 * 10**9).state is State.OK
+    finding = local.room("T", 5 * 10**9 + 1, quota=2 * 10**9, free=9 * 10**9)
+    assert (finding.state, 'quota = "6GB"' in finding.fix) == (State.WARN, True)
+    assert local.room("T", 5 * 10**9, quota=9 * 10**9, free=10**9).fix.startswith("free some disk")
+
+
 # -- ports -----------------------------------------------------------------------------------------------------------
 
 
