@@ -15,7 +15,7 @@ UNKNOWN = bytes(DIGEST_BYTES)
 def round_of(
     draft: Draft, author: bytes, recipe: str, root: bytes | None = None, manifest: bytes | None = None
 ) -> Round:
-    """The record. ``recipe`` is the draft's or the default, ``root`` and ``manifest`` are of the base's folder."""
+    """The record. ``recipe`` is its template on one line, ``root`` and ``manifest`` are of the base's folder."""
     base, terms = draft.base, draft.terms
     try:
         return Round(
@@ -50,8 +50,8 @@ def round_of(
 
 
 def _recipe(text: str) -> Recipe:
-    """In the record if it fits there, which lines do not; else as a blob."""
-    if len(text) <= MAX_RECIPE and text.isprintable():
+    """In the record if it fits there, else as a blob."""
+    if len(text) <= MAX_RECIPE:
         return Recipe(text=text)
     return Recipe(blob=ChunkList.of(text.encode()).id)
 

@@ -56,7 +56,7 @@ def command(screen: Screen, file: Path | None, dry_run: bool, sample: bool, **op
     if dry_run:
         signing.show(screen, draft)
         return
-    signing.check(draft)
+    signing.check(screen, draft)
     opened = _open(screen, draft)
     name = opened.round.hex()
     screen.document({"round": name})

@@ -10,25 +10,27 @@ from node.cli.screen import Screen
 from node.cli.times import lasting, local
 from node.cli.values import plural
 from node.control.orders import Draft
+from node.errors import UserError
 
 if TYPE_CHECKING:
     from protocol.records import Round
 
 
-def check(draft: Draft) -> None:
+def check(screen: Screen, draft: Draft) -> None:
     """Refuse what could not be a round or could not be merged, before anything is signed."""
-    _record(draft)
+    _record(draft, _template(screen, draft))
 
 
 def show(screen: Screen, draft: Draft) -> None:
     """The round that would be signed. The base is read for it."""
-    record = _record(draft)
+    template = _template(screen, draft)
+    record = _record(draft, template)
     if draft.base.folder is not None:
         from protocol.blobs.folder import manifest_of_folder
 
         with bar(screen, "reading the base"):
             manifest = manifest_of_folder(draft.base.folder)
-        record = _record(draft, manifest.root, manifest.id)
+        record = _record(draft, template, manifest.root, manifest.id)
     document = json.loads(record.payload())
     if draft.seed is None:
         del document["seed"]
@@ -37,12 +39,21 @@ def show(screen: Screen, draft: Draft) -> None:
         _print(screen, draft, record)
 
 
-def _record(draft: Draft, root: bytes | None = None, manifest: bytes | None = None) -> "Round":
-    from node.drafts.preview import round_of
+def _template(screen: Screen, draft: Draft) -> str:
+    """The recipe on one line, as it is signed."""
     from node.recipes import DEFAULT_TEMPLATE, check_template
 
-    recipe = draft.recipe or DEFAULT_TEMPLATE
-    check_template(recipe)
+    template = check_template(draft.recipe or DEFAULT_TEMPLATE)
+    if not template.exact and draft.tolerance is None:
+        raise UserError("this method does not give everybody the same bits; give a tolerance, or choose another method")
+    for warning in template.warnings:
+        screen.warn(warning)
+    return template.one_line
+
+
+def _record(draft: Draft, recipe: str, root: bytes | None = None, manifest: bytes | None = None) -> "Round":
+    from node.drafts.preview import round_of
+
     return round_of(draft, here.key(here.home()).public.point, recipe, root, manifest)
 
 
