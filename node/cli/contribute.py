@@ -68,4 +68,3 @@ def command(screen: Screen, expert: Path, **chosen: Any) -> None:
         screen.say(f"This would be admitted: {what}{norm}\nNothing was signed.")
         return
     screen.say(f"contribution {done.contribution.hex()}\n  {what}{norm}\n  {done.next}")
-    screen.advise("What becomes of it: umm status")

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from node.cli.screen import Screen, printable
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 BYTES = "B"
+
+TOLD_SECONDS = 0.05
 
 
 class Bar(Protocol):
@@ -37,7 +41,11 @@ def bar(screen: Screen, what: str, total: int | None = None, *, quiet: bool = Fa
         yield _Unseen(quiet)
         return
     with _drawn() as drawn:
-        yield _Seen(drawn, drawn.add_task(printable(what), total=total, amount="", rate=""))
+        seen = _Seen(drawn, drawn.add_task(printable(what), total=total, amount="", rate=""))
+        try:
+            yield seen
+        finally:
+            seen.end()
 
 
 def amount(done: float, total: float | None, unit: str) -> str:
@@ -63,30 +71,44 @@ def _drawn() -> "Progress":
 
 
 class _Seen:
-    """A bar of rich's."""
+    """A bar of rich's, told at most every ``TOLD_SECONDS``: work may advance thousands of times a second."""
 
     def __init__(self, drawn: "Progress", task: "TaskID") -> None:
         self._drawn, self._task = drawn, task
-        self._what = ""
+        self._done, self._total, self._what, self._unit = 0, drawn.tasks[0].total or 0, "", BYTES
+        self._told = 0.0
+        self._lock = Lock()
 
     def advance(self, size: int) -> None:
-        self._drawn.advance(self._task, size)
-        self._tell(BYTES)
+        with self._lock:
+            self._done += size
+            self._tell()
 
     def at(self, done: int, total: int, what: str | None = None, unit: str = BYTES) -> None:
-        if what is not None and what != self._what:  # other work: its speed is not that of the work before
-            self._what = what
-            self._drawn.reset(self._task, description=printable(what))
-        self._drawn.update(self._task, completed=done, total=total or None)
-        self._tell(unit)
+        with self._lock:
+            if what is not None and what != self._what:  # other work: its speed is not that of the work before
+                self._what, self._told = what, 0.0
+                self._drawn.reset(self._task, description=printable(what))
+            self._done, self._total, self._unit = done, total, unit
+            self._tell()
 
     def note(self, text: str) -> None:
         self._drawn.console.print(f"umm: {text}", markup=False, highlight=False, soft_wrap=True)
 
-    def _tell(self, unit: str) -> None:
-        task = self._drawn.tasks[0]
-        rate = f"{spelled(task.speed)}/s" if task.speed and unit == BYTES else ""
-        self._drawn.update(self._task, amount=amount(task.completed, task.total, unit), rate=rate)
+    def end(self) -> None:
+        """Show how far it came."""
+        with self._lock:
+            self._told = 0.0
+            self._tell()
+
+    def _tell(self) -> None:
+        if (now := monotonic()) < self._told + TOLD_SECONDS:
+            return
+        self._told = now
+        self._drawn.update(self._task, completed=self._done, total=self._total or None)
+        speed = self._drawn.tasks[0].speed
+        rate = f"{spelled(speed)}/s" if speed and self._unit == BYTES else ""
+        self._drawn.update(self._task, amount=amount(self._done, self._total, self._unit), rate=rate)
 
 
 class _Unseen:

@@ -12,6 +12,9 @@ ENTRY_HEADERS = ["id", "by", "kind", "domain", "licence", "size", "state", "why"
 STEWARD_HEADERS = ["steward", "last said", "when", "root"]
 PHASE_HEADERS = ["phase", "begins", "lasts", ""]
 
+MERGED = "merged"
+"""In place of a phase, once there is a model that is final."""
+
 
 def round_rows(rounds: Sequence[RoundSummary], now: float) -> list[list[str]]:
     """One line for each round."""
@@ -19,8 +22,8 @@ def round_rows(rounds: Sequence[RoundSummary], now: float) -> list[list[str]]:
         [
             short(one.id),
             one.title,
-            one.phase,
-            ahead(one.phase_ends, now),
+            one.phase if one.root is None else MERGED,
+            ahead(one.phase_ends, now) if one.root is None else "",
             str(one.contributions),
             ", ".join(one.roles) or "reader",
             short(one.root),
