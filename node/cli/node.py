@@ -21,5 +21,5 @@ def command(screen: Screen, listen: tuple[str, ...], bootstrap: tuple[str, ...])
     config = here.settings(place, {"network.listen": listen or None, "network.bootstrap": bootstrap or None})
     from node.daemon import run
 
-    screen.advise(f"{name} is running; Ctrl-C ends it. What it does, in another terminal: umm status, umm log -f")
+    screen.advise(f"{name} is starting; Ctrl-C ends it. What it does, in another terminal: umm status, umm log -f")
     run(place, config)

@@ -16,6 +16,8 @@ from node.control.interface import conclusion
 from node.control.orders import PullOrder
 from node.control.progress import Pulled
 
+KEPT = "what came is kept, the same command goes on from there"
+
 
 @verb(
     "pull",
@@ -34,7 +36,10 @@ def command(screen: Screen, what: str, out: Path, revision: int | None) -> None:
         with bar(screen, "looking for it") as seen:
             return await conclusion(client.pull(order), listening(seen))
 
-    done = ask(fetch)
+    try:
+        done = ask(fetch)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(KEPT) from None
     screen.document(plain(done))
     screen.say(
         f"{out}: root blake3:{done.root.hex()}\n"

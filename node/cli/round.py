@@ -14,6 +14,7 @@ command = Verbs(
         "Take part": {
             "can-join": "Would you be admitted, and if not, why.",
             "join": "Follow a round from now on.",
+            "leave": "Follow it no longer.",
             "withdraw": "Take a contribution back.",
         },
         "Lead": {

@@ -28,7 +28,7 @@ def test_a_script_is_printed_for_each_shell(shell: str, capsys: Output, answer: 
     ("line", "found"),
     [
         ("umm m", ["merge", "methods"]),
-        ("umm round ", ["list", "show", "watch", "can-join", "join", "withdraw", "create", "revise"]),
+        ("umm round ", ["list", "show", "watch", "can-join", "join", "leave", "withdraw", "create", "revise"]),
         ("umm round c", ["can-join", "create"]),
         ("umm key ", ["export", "import", "show"]),
         ("umm merge --b", ["--backend"]),

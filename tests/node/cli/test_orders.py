@@ -174,7 +174,7 @@ def test_a_pull_shows_progress_and_what_to_do_next(running: Path) -> None:
     assert "umm verify out" in seen.text
 
 
-def test_a_contribution_is_withdrawn_by_the_beginning_of_its_id(
+def test_contributions_are_withdrawn_and_rounds_left_by_the_beginning_of_their_ids(
     answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with a_node() as home:
@@ -182,6 +182,8 @@ def test_a_contribution_is_withdrawn_by_the_beginning_of_its_id(
         assert answer("round", "withdraw", "c1c1", "--reason", "a mistake")["contribution"] == MINE.hex()
         assert answer("status")["offers"] == []
         assert answer("round", "withdraw", "c1c1", code=1)["error"].startswith("'c1c1' is no contribution")
+        assert answer("round", "leave", SHORT) == {"round": ROUND.hex(), "followed": False}
+        assert answer("round", "list") == []
 
 
 def test_a_revision_is_asked_for(running: Path, capsys: Output) -> None:
