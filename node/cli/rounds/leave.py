@@ -11,7 +11,7 @@ from node.control.orders import RoundOrder
 
 @verb(
     "leave",
-    help="Look after a round no longer. What was heard is kept. Refused while a contribution of yours is under way in it.",
+    help="Look after a round no longer. What was heard is kept. Refused while you have a contribution on its way.",
 )
 @click.argument("round", metavar="ROUND")
 def command(screen: Screen, round: str) -> None:  # noqa: A002 - its name on the command line
