@@ -1,17 +1,21 @@
 """``umm merge``: from a recipe and model folders to a merged model folder."""
 
-import argparse
 import io
-import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from node.cli import values
+from node.cli.progress import bar
+from node.cli.screen import Screen
+from node.cli.verb import verb
 from umm.processors import usable
 
 if TYPE_CHECKING:
@@ -24,65 +28,73 @@ if TYPE_CHECKING:
 KEPT = "what is finished is kept, the same command goes on from there"
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the verb to the command line."""
-    parser = subparsers.add_parser(
-        "merge",
-        help="merge models as a recipe says",
-        description="Merge model folders as a YAML recipe says (mergekit's language) into a folder that "
-        "transformers loads. Everything is checked before anything is written. The same inputs give the same bytes "
-        "on every machine. A merge that was interrupted goes on where it was when the same command is run again.",
-        epilog="A file with several documents merges them one after the other. Results that later documents use lie "
-        "in OUT.stages until the last one is done; if it fails they stay there, and a rerun does not make them again. "
-        "SIZE is a number of bytes, as in 512M, 2G (powers of 1024) or 2GB (powers of 1000).",
-    )
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="YAML file; - reads standard input")
-    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder to make (not needed with --dry-run)")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, show the plan, write nothing")
-    parser.add_argument("--json", action="store_true", help="print the plan or the report as JSON")
-    parser.add_argument("--force", action="store_true", help="replace a model that is in OUT already")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
-    parser.add_argument(
-        "--threads", type=values.count, default=usable(), metavar="N", help="default: all (%(default)s)"
-    )
-    parser.add_argument(
-        "--memory",
-        type=values.size,
-        metavar="SIZE",
-        help="use at most this much memory; the vocabularies of the models come on top; default: no limit",
-    )
-    parser.add_argument(
-        "--shard-size",
-        type=values.size,
-        default=5 * 10**9,
-        metavar="SIZE",
-        help="largest weight file; default: 5GB",
-    )
-    parser.add_argument(
-        "--backend",
-        choices=("auto", "numba", "torch"),
-        default="auto",
-        help="which loops to use; all give the same bits; auto is numba where it works",
-    )
-    parser.set_defaults(run=run, misused=parser.error)
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the command line asks for."""
+
+    recipe: Path
+    out: Path | None
+    dry_run: bool
+    force: bool
+    quiet: bool
+    threads: int
+    memory: int | None
+    shard_size: int
+    backend: str
+
+    @property
+    def target(self) -> Path:
+        """The folder to make."""
+        if self.out is None:
+            raise click.UsageError(
+                "OUT is missing: the folder to make (or add --dry-run)", click.get_current_context(silent=True)
+            )
+        return self.out
 
 
-def run(args: argparse.Namespace) -> int:
+@verb(
+    "merge",
+    help="Merge model folders as a YAML recipe says (mergekit's language) into a folder that transformers loads. "
+    "Everything is checked before anything is written. The same inputs give the same bytes on every machine. A merge "
+    "that was interrupted goes on where it was when the same command is run again.",
+    epilog="A file with several documents merges them one after the other. Results that later documents use lie in "
+    "OUT.stages until the last one is done; if it fails they stay there, and a rerun does not make them again.\n\n"
+    "SIZE is a number of bytes, as in 512M, 2G (powers of 1024) or 2GB (powers of 1000).",
+)
+@click.argument("recipe", type=click.Path(path_type=Path), help="YAML file; - reads standard input.")
+@click.argument("out", type=click.Path(path_type=Path), required=False, help="Folder to make (not with --dry-run).")
+@click.option("--dry-run", is_flag=True, help="Check everything, show the plan, write nothing.")
+@click.option("--force", is_flag=True, help="Replace a model that is in OUT already.")
+@click.option("--quiet", is_flag=True, help="No progress bar, no report.")
+@click.option("--threads", type=values.COUNT, default=usable(), help=f"Default: all ({usable()}).")
+@click.option(
+    "--memory",
+    type=values.SIZE,
+    help="Use at most this much memory; the vocabularies of the models come on top. Default: no limit.",
+)
+@click.option("--shard-size", type=values.SIZE, default=5 * 10**9, help="Largest weight file. Default: 5GB.")
+@click.option(
+    "--backend",
+    type=click.Choice(("auto", "numba", "torch")),
+    default="auto",
+    help="Which loops to use; all give the same bits. auto is numba where it works.",
+)
+def command(screen: Screen, **chosen: Any) -> None:
     """Plan every document of the recipe, then merge one after the other."""
     from umm.recipe.document import load
 
+    order = Order(**chosen)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # tensors run side by side; more threads would only wait
-    if args.out is None and not args.dry_run:
-        args.misused("OUT is missing: the folder to make (or add --dry-run)")
-    text = _text(args.recipe)
-    recipes = load(text, "recipe" if str(args.recipe) == "-" else args.recipe.name)
-    beside = Path.cwd() if str(args.recipe) == "-" else args.recipe.resolve().parent
-    job = _Job(args, text, recipes, beside)
-    if args.dry_run or len(recipes) > 1:
+    if not order.dry_run:
+        _ = order.target
+    text = _text(order.recipe)
+    recipes = load(text, "recipe" if str(order.recipe) == "-" else order.recipe.name)
+    beside = Path.cwd() if str(order.recipe) == "-" else order.recipe.resolve().parent
+    job = _Job(screen, order, text, recipes, beside)
+    if order.dry_run or len(recipes) > 1:
         job.rehearse()
-    if not args.dry_run:
+    if not order.dry_run:
         job.merge()
-    return 0
 
 
 def _text(file: Path) -> str:
@@ -100,8 +112,8 @@ def _text(file: Path) -> str:
 class _Job:
     """One run of the command: the documents of a recipe file, in order."""
 
-    def __init__(self, args: argparse.Namespace, text: str, recipes: "tuple[Recipe, ...]", beside: Path) -> None:
-        self._args, self._text, self._recipes, self._beside = args, text, recipes, beside
+    def __init__(self, screen: Screen, order: Order, text: str, recipes: "tuple[Recipe, ...]", beside: Path) -> None:
+        self._screen, self._order, self._text, self._recipes, self._beside = screen, order, text, recipes, beside
         self._warned: set[str] = set()
 
     def rehearse(self) -> None:
@@ -112,8 +124,8 @@ class _Job:
         from umm.checkpoint.output import refuse_others
         from umm.stages import stand_in
 
-        if self._args.out is not None and not self._args.force:
-            refuse_others(self._args.out)
+        if self._order.out is not None and not self._order.force:
+            refuse_others(self._order.out)
         documents, texts = [], []
         with TemporaryDirectory(prefix="umm-") as scratch:
             made: dict[str, Path] = {}
@@ -124,7 +136,7 @@ class _Job:
                     if recipe is not self._recipes[-1] and recipe.name:
                         made[recipe.name] = Path(scratch) / recipe.name
                         stand_in(plan, made[recipe.name])
-        if self._args.dry_run:
+        if self._order.dry_run:
             self._conclude(documents, "\n\n".join([*texts, "Nothing was written."]))
 
     def merge(self) -> None:
@@ -133,7 +145,8 @@ class _Job:
         from umm.stages import Stages
 
         *earlier, last = self._recipes
-        stages, made = Stages(self._args.out, [r.name for r in earlier if r.name]), dict[str, Path]()
+        target = self._order.target
+        stages, made = Stages(target, [r.name for r in earlier if r.name]), dict[str, Path]()
         documents = []
         if earlier:
             stages.prepare()
@@ -143,9 +156,9 @@ class _Job:
                 if name and stages.has(name, plan):
                     self._say(f"{name}: done before")
                 else:
-                    out = stages.folder(name) if name else self._args.out
+                    out = stages.folder(name) if name else target
                     started = time.monotonic()
-                    report = self._run(plan, backend, share, out, force=bool(name) or self._args.force)
+                    report = self._run(plan, backend, share, out, force=bool(name) or self._order.force)
                     seconds = time.monotonic() - started
                     documents.append(report_document(report, seconds))
                     self._say(report_text(report, plan, seconds, name))
@@ -166,11 +179,11 @@ class _Job:
         models = Models.of(recipe, Folders(self._beside, made))
         try:
             plan = make_plan(recipe, models)
-            backend = choose_backend(self._args.backend)
-            share = fit(plan, backend.name, self._args.threads, self._args.memory)
+            backend = choose_backend(self._order.backend)
+            share = fit(plan, backend.name, self._order.threads, self._order.memory)
             for warning in plan.warnings:
                 if warning not in self._warned:
-                    print(f"umm: warning: {warning}", file=sys.stderr)
+                    self._screen.warn(warning)
                     self._warned.add(warning)
             yield plan, backend, share
         finally:
@@ -180,7 +193,11 @@ class _Job:
         from node.cli.compilation import compilation_noted
         from umm.merge import merge
 
-        with _Bar(self._args, plan) as bar, compilation_noted(bar.say):
+        title = plan.recipe.name or plan.method.name
+        with (
+            bar(self._screen, title, plan.written_bytes, quiet=self._order.quiet) as seen,
+            compilation_noted(seen.note),
+        ):
             try:
                 return merge(
                     plan,
@@ -189,54 +206,20 @@ class _Job:
                     backend=backend,
                     threads=share.threads,
                     tile_size=share.tile_size,
-                    shard_bytes=self._args.shard_size,
+                    shard_bytes=self._order.shard_size,
                     force=force,
-                    progress=bar.update,
+                    progress=seen.advance,
                 )
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(KEPT) from None
 
     def _say(self, text: str) -> None:
-        if not self._args.json and not self._args.quiet:
-            print(text, flush=True)
+        if not self._order.quiet:
+            self._screen.say(text)
 
     def _conclude(self, documents: list[dict[str, object]], text: str) -> None:
         """The final document as JSON, with the earlier ones under ``stages``; or the text."""
-        if self._args.json:
-            *earlier, last = documents
-            print(json.dumps({**last, "stages": earlier}, indent=1))
-        elif text:
-            print(text)
-
-
-class _Bar:
-    """A progress bar in bytes written, on standard error if that is a terminal."""
-
-    def __init__(self, args: argparse.Namespace, plan: "Plan") -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=plan.written_bytes,
-            desc=plan.recipe.name or plan.method.name,
-            unit="B",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=True if args.quiet or args.json else None,
-            leave=False,
-        )
-        self._quiet = args.quiet
-
-    def update(self, size: int) -> None:
-        """Move on by so many bytes."""
-        self._bar.update(size)
-
-    def say(self, text: str) -> None:
-        """Print a line on standard error, above the bar."""
-        if not self._quiet:
-            self._bar.write(f"umm: {text}", file=sys.stderr)
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        *earlier, last = documents
+        self._screen.document({**last, "stages": earlier})
+        if text:
+            self._screen.say(text)

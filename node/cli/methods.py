@@ -1,9 +1,12 @@
 """``umm methods``: what methods there are, and what one of them takes."""
 
-import argparse
-import json
 import textwrap
 from typing import TYPE_CHECKING
+
+import click
+
+from node.cli.screen import Screen
+from node.cli.verb import verb
 
 if TYPE_CHECKING:
     from umm.methods.registry import Method, Parameter
@@ -19,30 +22,24 @@ BASES = {
 KINDS = {"float": "number", "int": "whole number", "bool": "true or false"}
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the verb to the command line."""
-    what = "List the merge methods, or explain one and its parameters."
-    parser = subparsers.add_parser("methods", help="list merge methods, or explain one", description=what)
-    parser.add_argument("name", nargs="?", metavar="METHOD", help="explain this one")
-    parser.add_argument("--json", action="store_true", help="print as JSON")
-    parser.set_defaults(run=run)
-
-
-def run(args: argparse.Namespace) -> int:
+@verb("methods", help="List the merge methods, or explain one and its parameters.")
+@click.argument("name", required=False, metavar="[METHOD]", help="Explain this one.")
+def command(screen: Screen, name: str | None) -> None:
     """Print the list or the explanation."""
     from umm.errors import RecipeError
     from umm.methods import METHODS
     from umm.recipe.wording import shown, suggestion
 
-    if args.name is None:
+    if name is None:
         chosen = sorted(METHODS.values(), key=lambda m: m.name)
-        print(json.dumps([_document(m) for m in chosen], indent=1) if args.json else _table(chosen))
-        return 0
-    if args.name not in METHODS:
-        raise RecipeError(f"unknown merge method {shown(args.name)}{suggestion(args.name, METHODS)}")
-    method = METHODS[args.name]
-    print(json.dumps(_document(method), indent=1) if args.json else _explanation(method))
-    return 0
+        screen.document([_document(m) for m in chosen])
+        screen.say(_table(chosen))
+        return
+    if name not in METHODS:
+        raise RecipeError(f"unknown merge method {shown(name)}{suggestion(name, METHODS)}")
+    method = METHODS[name]
+    screen.document(_document(method))
+    screen.say(_explanation(method))
 
 
 def _table(methods: "list[Method]") -> str:

@@ -1,27 +1,47 @@
 """Values that people type, and numbers as they read them: sizes and counts."""
 
-import argparse
-import re
+from typing import Any
 
-_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+import click
+
+from node.errors import UserError
+from node.sizes import read_size
+
 _NAMES = ("B", "KB", "MB", "GB", "TB")
 _COUNTS = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"))
 
 
-def count(text: str) -> int:
+class Count(click.ParamType[int]):
     """A positive whole number."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number; give 1 or more")
-    return int(text)
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """What was typed, or the default."""
+        text = str(value)
+        if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+            self.fail(f"{text!r} is not a number; give 1 or more", param, ctx)
+        return int(text)
 
 
-def size(text: str) -> int:
+class Size(click.ParamType[int]):
     """A number of bytes: 512M and 512MiB in powers of 1024, 512MB in powers of 1000."""
-    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
-    if not match or int(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write for example 512M or 2G")
-    step = 1000 if (match[3] or "").upper() == "B" else 1024
-    return int(match[1]) * int(step ** _UNITS[match[2].upper()])
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """What was typed, or the default."""
+        try:
+            size = read_size(str(value), "it")
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+        if not size:
+            self.fail(f"{value!r} is nothing; give 1 byte or more", param, ctx)
+        return size
+
+
+COUNT = Count()
+SIZE = Size()
 
 
 def spelled(amount: float) -> str:
