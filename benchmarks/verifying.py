@@ -18,14 +18,13 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from node.recipes import Member, expand
-
 from benchmarks import machine
 from benchmarks.checkpoints import Kind as Family
 from benchmarks.checkpoints import Shape, make_family
 from benchmarks.processes import run
 from node import lineage
 from node.lineage import Lineage, Step
+from node.recipes import Member, expand
 from node.verify.integrity import MANIFEST_FILE
 from protocol.blobs.folder import manifest_of_folder
 from protocol.blobs.kinds import About, Delta
@@ -98,7 +97,7 @@ def prepare(folder: Path, experts: int) -> Scene:
 def measure(scene: Scene, options: Sequence[str], folder: Path) -> dict[str, float | int | str]:
     """Run the verb once."""
     log = folder / "verify.json"
-    command = [sys.executable, "-m", "node.cli", "verify", scene.model, *options, "--json"]
+    command: list[str | Path] = [sys.executable, "-m", "node.cli", "verify", scene.model, *options, "--json"]
     if options:
         command += ["--base", scene.base, "--contributions", scene.contributions]
     done = run(command, TIME_LIMIT_S, log, environment={"UMM_HOME": str(folder / "home")})
