@@ -257,11 +257,11 @@ def test_values_that_are_not_numbers_are_refused(tmp_path: Path, bits: str) -> N
 
 @pytest.mark.must("DLT-15")
 def test_measuring_names_the_tensors_that_bring_no_numbers(tmp_path: Path) -> None:
-    from tests.vectors.make_delta import folded, packed, plane
+    from tests.vectors.make_delta import changes, packed, plane
 
     base = model(tmp_path / "base", BASE)
     after = bytes.fromhex("c07f") + BASE["w"][2][2:]
-    numbers = folded(BASE["w"][2], after, 2)
+    numbers = changes("BF16", BASE["w"][2], after)
     bad = delta(tmp_path / "delta", {"w": packed("BF16", 6, [[plane(numbers, 0), plane(numbers, 1)]])})
     assert measure(base, bad).not_finite == ("w",)
     decode(base, bad, tmp_path / "back")  # exact all the same: refusing is the business of who measures
