@@ -1,6 +1,7 @@
 """An expert to a delta and back: every bit, every dtype and shape, and what is left out or refused."""
 
 import json
+import os
 import tempfile
 from math import prod
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.umm.deltas import BASE, EXPERT, delta, listing, model, pair, tensors_of
 from tests.umm.handmade import CONFIG, Values, index, model_folder, tensor_file
+from umm.checkpoint.disk import hold
 from umm.delta import decode, encode, measure
 from umm.delta.head import BLOCK, CODES, width
 from umm.digest import checkpoint_leaves, checkpoint_root
@@ -286,6 +288,31 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(EnvironmentFault, match="choose another one"):
             decode(base, tmp_path / "delta", out)
     assert listing(base) == before
+
+
+def test_two_processes_do_not_write_the_same_folder(tmp_path: Path) -> None:
+    base, expert = pair(tmp_path)
+    (tmp_path / ".delta.umm-partial").mkdir()
+    held = hold(tmp_path / ".delta.umm-partial")
+    with pytest.raises(EnvironmentFault, match="another"):
+        encode(base, expert, tmp_path / "delta")
+    os.close(held)
+    encode(base, expert, tmp_path / "delta")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["base", "delta", "expert"]
+
+
+def test_a_base_that_shrinks_meanwhile_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    large = bytes(6 * BLOCK)
+    tensors: Values = {name: ("U8", (len(large),), large) for name in ("a", "b")}
+    base, expert = pair(tmp_path, tensors, {**tensors, "b": ("U8", (len(large),), b"\1" * len(large))})
+    weights = base / "model.safetensors"
+
+    def shrink(_: int) -> None:
+        os.truncate(weights, 8 * BLOCK)
+
+    with pytest.raises(CheckpointError, match="changed while being read"):
+        encode(base, expert, tmp_path / "delta", threads=1, progress=shrink)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["base", "expert"]
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:

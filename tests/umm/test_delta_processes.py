@@ -127,3 +127,32 @@ def test_bombs_take_no_memory(tmp_path: Path) -> None:
 
 def test_the_codec_needs_no_torch() -> None:
     run("import sys, umm.delta; sys.exit({'torch', 'numba', 'transformers'} & sys.modules.keys() or 0)")
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from umm.delta import decode, encode
+from umm.errors import EnvironmentFault
+
+there, verb = Path(sys.argv[1]), sys.argv[2]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))
+try:
+    if verb == "encode":
+        encode(there / "base", there / "expert", there / "out")
+    else:
+        decode(there / "base", there / "delta", there / "out")
+except EnvironmentFault as fault:
+    sys.exit(0 if "ulimit -f" in str(fault) else str(fault))
+sys.exit("all of it was written")
+"""
+
+
+@pytest.mark.parametrize("verb", ["encode", "decode"])
+def test_without_room_nothing_is_left(tmp_path: Path, verb: str) -> None:
+    draw = np.random.default_rng(1)
+    before, after = (draw.integers(0, 256, 1 << 20, np.uint8).tobytes() for _ in range(2))
+    base, expert = pair(tmp_path, {"w": ("U8", (1 << 20,), before)}, {"w": ("U8", (1 << 20,), after)})
+    encode(base, expert, tmp_path / "delta")
+    run(FULL, tmp_path, verb)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["base", "delta", "expert"]
