@@ -18,7 +18,7 @@ def main() -> None:
     import atheris
 
     target, seconds = sys.argv[1], int(sys.argv[2])
-    with atheris.instrument_imports(include=["protocol"]):
+    with atheris.instrument_imports(include=["protocol", "umm.delta"]):
         one = importlib.import_module(f"tests.fuzz.fuzz_{target}").one
     corpus = HERE / "corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)

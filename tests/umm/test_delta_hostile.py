@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from tests.umm.deltas import BASE, EXPERT, delta, listing, model, tensors_of
 from tests.umm.handmade import safetensors_file, tensor_file
-from tests.vectors.make_delta import REPEATED, folded, frame, packed, plane, repeated
+from tests.vectors.make_delta import changes, packed, plane, repeated
 from umm.delta import decode, measure
 from umm.errors import CheckpointError, MismatchError, UmmError
 
-NUMBERS = folded(BASE["w"][2], EXPERT["w"][2], 2)
+NUMBERS = changes("BF16", BASE["w"][2], EXPERT["w"][2])
 GOOD = packed("BF16", 6, [[plane(NUMBERS, 0), plane(NUMBERS, 1)]])
 BOMB = packed("BF16", 6, [[b"", b"\x28\xb5\x2f\xfd\xa0"]])
-FRAME = frame([(REPEATED, b"\2", 5)])
 
 Make = Callable[[Path], Path]
 
@@ -66,7 +65,7 @@ def test_a_packed_tensor_that_lies_is_refused_by_name(tmp_path: Path, fault: str
 @pytest.mark.must("DLT-11")
 def test_a_bomb_in_a_long_tensor_is_refused(tmp_path: Path) -> None:
     base = model(tmp_path / "base", {"w": ("U8", (1000,), bytes(1000))})
-    for bomb in (repeated(1, 1 << 25, window=18), repeated(1, 1 << 25)):
+    for bomb in (repeated(1, 1 << 25, window=16), repeated(1, 1 << 25)):
         made = delta(tmp_path / "delta", {"w": packed("U8", 1000, [[bomb[:900]]])})
         assert "tensor 'w': plane 0 of block 0" in str(refused(tmp_path, made, base))
 

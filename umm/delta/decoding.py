@@ -1,9 +1,10 @@
 """A delta on its base as the expert's folder, bit for bit."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from umm.checkpoint.disk import blaming_the_machine, set_aside, write_exactly
@@ -18,7 +19,7 @@ from umm.delta.folder import DeltaFolder, PackedTensor
 from umm.delta.head import BLOCK, blocks, width
 from umm.delta.making import in_the_making
 from umm.delta.ordered import in_order
-from umm.delta.values import block_bits, elements
+from umm.delta.values import block_bits
 from umm.processors import usable
 
 SHARD_BYTES = 5 * 10**9
@@ -58,7 +59,8 @@ def decode(
         layout = lay_out(
             [OutTensor(t.name, t.dtype, t.shape) for t in old.tensors.values()], SHARD_BYTES, DEFAULT_METADATA
         )
-        jobs = list(_jobs(old, changes, layout, wanted))
+        packed = {name: changes.packed(name) for name in changes.tensors if name in wanted}
+        jobs = (job for name in layout.places if name in wanted for job in _jobs(layout.places[name], packed.get(name)))
         with in_the_making(out) as partial:
             if only is None:
                 check_space(partial, layout)
@@ -113,12 +115,9 @@ class _Files:
         self._open.close()
 
 
-def _jobs(old: Checkpoint, changes: DeltaFolder, layout: Layout, wanted: Collection[str]) -> Iterator[_Job]:
-    for name, tensor in old.tensors.items():
-        if name in wanted:
-            packed = changes.packed(name) if name in changes.tensors else None
-            for block in range(blocks(elements(tensor))):
-                yield _Job(layout.places[name], block, packed)
+def _jobs(place: Place, changes: PackedTensor | None) -> Iterator[_Job]:
+    for block in range(blocks(prod(place.tensor.shape))):
+        yield _Job(place, block, changes)
 
 
 def _write(old: Checkpoint, job: _Job, files: _Files) -> int:
@@ -126,7 +125,7 @@ def _write(old: Checkpoint, job: _Job, files: _Files) -> int:
     values = block_bits(old, tensor, job.block)
     change = job.changes.change(job.block) if job.changes else None
     if change is not None:
-        values = bits.applied(values, change)
+        values = bits.applied(values, change, tensor.dtype)
     files.write(values.view("u1").data, job.place, job.block * BLOCK * width(tensor.dtype))
     return values.nbytes
 

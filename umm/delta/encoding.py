@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from umm.arithmetic import accumulate
 from umm.checkpoint.dtype import Dtype
 from umm.checkpoint.folder import Folder
@@ -145,8 +147,9 @@ def _block(old: Checkpoint, new: Checkpoint, job: _Job) -> _Packed:
     tensor = job.tensor
     base = block_bits(old, old.tensors[tensor.name], job.block)
     expert = block_bits(new, tensor, job.block)
-    changes = bits.change(base, expert)
-    if not changes.any():
+    if np.array_equal(base, expert):
         return _Packed(tensor, (b"",) * width(tensor.dtype), NOTHING, expert.nbytes)
-    frames = tuple(pack(plane) for plane in bits.planes(changes))
+    planes = bits.planes(bits.change(base, expert, tensor.dtype))
+    stretches = bits.stretches(base, tensor.dtype)
+    frames = tuple(pack(plane, stretches) for plane in planes)
     return _Packed(tensor, frames, sums(base, expert, Dtype.from_header(tensor.dtype)), expert.nbytes)

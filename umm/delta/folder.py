@@ -66,7 +66,7 @@ class DeltaFolder:
         weights = Weights.called(DELTA, here)
         try:
             _check_tensors(weights, base)
-        except CheckpointError:
+        except BaseException:
             weights.close()
             raise
         return cls(here, files, MappingProxyType(dict(weights.tensors)), weights, base)

@@ -6,6 +6,7 @@ long the plane is, and output, window and everything else that unpacking allocat
 """
 
 import sys
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,20 +20,20 @@ else:
 
 __all__ = ["MAGIC", "PACKING", "pack", "unpack", "zstd"]
 
-WINDOW_LOG = 18
-"""Bits of the largest window that a frame may ask for: 256 KiB, as much as the longest plane."""
+WINDOW_LOG = 16
+"""Bits of the largest window that a frame may ask for: 64 KiB, as much as the longest plane."""
 
-LEVEL = 3
-MIN_MATCH = 6
-"""Planes are noise or nearly all zero. Repetitions of fewer bytes are chance: looking for them was measured to cost up
-to half of the speed and to gain nothing. Harder searches gain 1 % and take three to five times as long."""
+LEVEL = 1
+MIN_MATCH = 7
+"""Planes are noise or nearly all zero. Repetitions of fewer bytes are chance: looking for them was measured to make
+frames larger, and harder searches to gain 1 % for three to seven times the work."""
 
 MAGIC = bytes.fromhex("28b52ffd")
 """Begins a frame of zstd; skippable frames and those from before its release begin otherwise."""
 
 PACKING: dict[int, int] = {
     zstd.CompressionParameter.compression_level: LEVEL,
-    zstd.CompressionParameter.strategy: zstd.Strategy.dfast,
+    zstd.CompressionParameter.strategy: zstd.Strategy.fast,
     zstd.CompressionParameter.min_match: MIN_MATCH,
     zstd.CompressionParameter.window_log: WINDOW_LOG,
     zstd.CompressionParameter.checksum_flag: 0,
@@ -40,12 +41,24 @@ PACKING: dict[int, int] = {
 UNPACKING: dict[int, int] = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG}
 
 
-def pack(plane: Bytes) -> bytes:
-    """The shortest form of a plane."""
+def pack(plane: Bytes, stretches: Sequence[int] = ()) -> bytes:
+    """The shortest form of a plane. ``stretches`` that are alike, by their lengths, get a zstd block each.
+
+    A block of zstd has a code of its own, fitted to its bytes; by itself zstd begins one every 128 KiB.
+    """
     if not plane.any():
         return b""
-    packed = zstd.compress(plane.data, options=PACKING)
+    packed = b"".join(_blocks(plane, stretches or [len(plane)]))
     return packed if len(packed) < len(plane) else plane.tobytes()
+
+
+def _blocks(plane: Bytes, stretches: Sequence[int]) -> Iterator[bytes]:
+    frame = zstd.ZstdCompressor(options=PACKING)
+    at = 0
+    for length in stretches:
+        yield frame.compress(plane[at : at + length].data, frame.FLUSH_BLOCK)
+        at += length
+    yield frame.flush(frame.FLUSH_FRAME)
 
 
 def unpack(data: bytes | bytearray, size: int, where: str) -> Bytes | None:

@@ -6,7 +6,7 @@
     size of every frame                                      4 bytes each
     the frames, nothing between and nothing behind
 
-Elements are cut into blocks of 2^18, the last one shorter; a block has a frame for each plane. Frames, and their sizes,
+Elements are cut into blocks of 2^16, the last one shorter; a block has a frame for each plane. Frames, and their sizes,
 lie block by block, in a block the plane of the lowest bytes first. So a range of elements is a range of frames, and the
 sizes tell where it lies. Integers are little-endian.
 
@@ -34,7 +34,7 @@ CODES = {
 }  # fmt: skip
 """The number of every dtype that a checkpoint can have; never reused."""
 
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 """Elements of a block; a plane has one byte for each."""
 
 FIXED_BYTES = len(PREFIX) + 11

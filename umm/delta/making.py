@@ -21,7 +21,7 @@ def in_the_making(folder: Path) -> Iterator[Path]:
     partial = folder.parent / f".{folder.name}{PARTIAL}"
     with blaming_the_machine("create", partial):
         partial.mkdir(parents=True, exist_ok=True)
-    held = hold(partial)
+    held = _held(partial)
     try:
         with blaming_the_machine("write into", partial):
             _empty(partial)
@@ -34,6 +34,15 @@ def in_the_making(folder: Path) -> Iterator[Path]:
         raise
     finally:
         os.close(held)
+
+
+def _held(partial: Path) -> int:
+    """The lock on the folder that is called so now, and not on one that somebody just finished and renamed."""
+    held = hold(partial)
+    if partial.is_dir() and os.path.samestat(os.fstat(held), partial.stat()):
+        return held
+    os.close(held)
+    raise EnvironmentFault(f"another process just finished what it wrote into {partial}; look at it, then try again")
 
 
 def _refuse_target(folder: Path) -> None:

@@ -76,4 +76,6 @@ def _part(old: Checkpoint, job: _Job) -> _Part:
     if change is None:
         return _Part(job.packed, NOTHING, size)
     base = block_bits(old, tensor, job.block)
-    return _Part(job.packed, sums(base, bits.applied(base, change), Dtype.from_header(tensor.dtype)), size)
+    return _Part(
+        job.packed, sums(base, bits.applied(base, change, tensor.dtype), Dtype.from_header(tensor.dtype)), size
+    )

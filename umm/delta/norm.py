@@ -57,32 +57,40 @@ def sums(base: Bits, expert: Bits, dtype: Dtype | None) -> Sums:
 
 
 def _piece(base: Bits, expert: Bits, dtype: Dtype) -> Sums:
+    with np.errstate(invalid="ignore"):
+        squares = _squares(base, expert, dtype)
+    if np.isfinite(squares).all():  # anything in base or expert that is not finite would show here
+        return Sums(squares, finite=True)
     high = base.dtype.type(EXPONENTS[dtype])
     strange, stranger = (base & high) == high, (expert & high) == high
-    finite = True
-    if strange.any() or stranger.any():
-        finite = not (stranger & (base != expert)).any()
-        base, expert = np.where(strange, 0, base), np.where(stranger, 0, expert)
-    difference = _values(expert, dtype) - _values(base, dtype)
-    return Sums(block_sums(difference * difference), finite)
+    finite = not (stranger & (base != expert)).any()
+    none = base.dtype.type(0)
+    return Sums(_squares(np.where(strange, none, base), np.where(stranger, none, expert), dtype), finite)
+
+
+def _squares(base: Bits, expert: Bits, dtype: Dtype) -> Doubles:
+    difference = _values(expert, dtype)
+    difference -= _values(base, dtype)
+    difference *= difference
+    return block_sums(difference)
 
 
 def _values(bits: Bits, dtype: Dtype) -> Doubles:
-    raw = np.ascontiguousarray(bits, dtype=f"<u{dtype.width}").view(np.uint8)
-    return widened(raw, dtype).astype(np.float64)
+    return widened(bits.view(np.uint8), dtype).astype(np.float64)
 
 
 def block_sums(values: Doubles) -> Doubles:
     """Sums of blocks of 1024 in the order of ``umm.arithmetic``, of values that are part of one row."""
-    padded = np.zeros((-(-len(values) // BLOCK), BLOCK // LANES, LANES))
-    padded.reshape(-1)[: len(values)] = values
-    total = np.zeros((len(padded), LANES))
+    if rest := len(values) % BLOCK:
+        values = np.concatenate([values, np.zeros(BLOCK - rest)])
+    lanes = values.reshape(-1, BLOCK // LANES, LANES)
+    total = np.zeros((len(lanes), LANES))
     for i in range(BLOCK // LANES):
-        total += padded[:, i]
-    lanes = LANES
-    while lanes > 1:
-        lanes //= 2
-        total = total[:, :lanes] + total[:, lanes : 2 * lanes]
+        total += lanes[:, i]
+    width = LANES
+    while width > 1:
+        width //= 2
+        total = total[:, :width] + total[:, width : 2 * width]
     return total[:, 0]
 
 
