@@ -11,7 +11,8 @@ Rules:
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,11 +32,14 @@ from protocol.records import (
     Contribution,
     Fault,
     Outcome,
+    Proposal,
     Refusal,
     Result,
     Revision,
     Roster,
     Signed,
+    Timeout,
+    Vote,
     endorsements,
 )
 from protocol.records.contribution import MAX_REASON
@@ -202,17 +206,27 @@ class Stewarding:
             )
 
     async def _rosters(self, revision: int) -> dict[bytes, Roster]:
-        named = {
-            signed.record.roster
-            for signed in self.proceedings.ledger
-            if getattr(signed.record, "revision", None) == revision and hasattr(signed.record, "roster")
-        }
+        """Those at hand that anybody named, liars too. What is no roster is not at hand."""
+        store, named = self.materials.store, set(self._named(revision))
 
         def read() -> dict[bytes, Roster]:
-            found = {roster: self.materials.store.read_whole(roster, MAX_ROSTER_BYTES) for roster in named}
-            return {roster: Roster.parse(data) for roster, data in found.items() if data is not None}
+            found = {}
+            for roster in named:
+                with suppress(MalformedError):
+                    if (data := store.read_whole(roster, MAX_ROSTER_BYTES)) is not None:
+                        found[roster] = Roster.parse(data)
+            return found
 
-        return await self.materials.store.off_loop(read)
+        return await store.off_loop(read)
+
+    def _named(self, revision: int) -> Iterator[bytes]:
+        for kind in (Ballot, Proposal, Vote):
+            for signed in self.proceedings.ledger.taken(kind):
+                if signed.record.revision == revision:
+                    yield signed.record.roster
+        for said in self.proceedings.ledger.taken(Timeout):
+            if said.record.revision == revision and said.record.lock is not None:
+                yield said.record.lock.roster
 
     async def _bring_roster(self, roster: bytes, of: bytes) -> None:
         places = self.gathering.sources(self.proceedings)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.agreement import Keep, Say, decision, duties, wake
@@ -276,7 +276,7 @@ def anything(draw: st.DrawFn, said: list[Signed[Any]]) -> Signed[Any]:
 
 
 @pytest.mark.must("AGR-3")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_was_said_duties_are_records_that_the_ledger_takes_and_that_contradict_nothing(data: Any) -> None:
     book, said = FOUR.ledger(), list[Signed[Any]]()
