@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from node.demo import ALPHABET, addition, distance, tokenizer, train
+from node.demo.models import ALPHABET, addition, distance, tokenizer, train
 
 BASE_STEPS = 400
 EXPERT_STEPS = 250
