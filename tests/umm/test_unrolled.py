@@ -1,5 +1,10 @@
 """Writing out loops gives the same function, with one local variable for each number of a register."""
 
+import ast
+import gc
+import inspect
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -46,3 +51,42 @@ def test_nothing_is_left_of_what_was_known() -> None:
     assert not {"count", "mode", "k", "total", "weight", "range_count"} & set(function.__code__.co_varnames)
     assert {"total_0", "total_1", "total_2"} <= set(function.__code__.co_varnames)
     assert "another" not in function.__code__.co_consts
+
+
+class _Noisy:
+    """Garbage in a cycle, whose end lets another thread go on."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+def test_loops_are_written_out_while_another_thread_compiles() -> None:
+    global_compiler_lock = pytest.importorskip("numba.core.compiler_lock").global_compiler_lock
+    fused = pytest.importorskip("umm.kernels.fused")
+    source, over, problems = inspect.getsource(fused), threading.Event(), list[SystemError]()
+
+    def compile_on() -> None:
+        try:
+            while not over.is_set():
+                with global_compiler_lock:
+                    _ = [_Noisy() for _ in range(20)]
+                    ast.parse(source)
+        except SystemError as error:
+            problems.append(error)
+
+    before = gc.get_threshold()
+    gc.set_threshold(200, 1, 1)
+    other = threading.Thread(target=compile_on)
+    other.start()
+    try:
+        for _ in range(15):
+            _ = [_Noisy() for _ in range(20)]
+            fused.mixer.__wrapped__(3, 1, 1, 1)
+    finally:
+        gc.set_threshold(*before)
+        over.set()
+        other.join()
+    assert problems == []

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
 
 from umm.kernels.unrolled import REGISTERS, unrolled
 
@@ -120,7 +121,8 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
 
     given = {"experts": experts, "thinning": thinning, "upper": upper, "elect": elect}
     name = "_".join(["mix", *map(str, given.values())])
-    return compiled(unrolled(mix, name, **given))  # type: ignore[no-any-return]
+    with global_compiler_lock:  # under it numba parses too, and before Python 3.11.8 and 3.12.2 two at once can fail
+        return compiled(unrolled(mix, name, **given))  # type: ignore[no-any-return]
 
 
 @compiled
