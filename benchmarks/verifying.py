@@ -98,7 +98,7 @@ def prepare(folder: Path, experts: int) -> Scene:
 def measure(scene: Scene, options: Sequence[str], folder: Path) -> dict[str, float | int | str]:
     """Run the verb once."""
     log = folder / "verify.json"
-    command = [sys.executable, "-m", "node.cli", "verify", scene.model, *options, "--json"]
+    command: list[str | Path] = [sys.executable, "-m", "node.cli", "verify", scene.model, *options, "--json"]
     if options:
         command += ["--base", scene.base, "--contributions", scene.contributions]
     done = run(command, TIME_LIMIT_S, log, environment={"UMM_HOME": str(folder / "home")})

@@ -91,7 +91,7 @@ def make(folder: Path, *, lie: bool = False) -> Scene:
 def _publish(folder: Path, round_: Signed, offers: Sequence[Signed], places: dict[bytes, Path], *, lie: bool) -> Scene:  # type: ignore[type-arg]
     members = [Member(offer.id, offer.record.kind.value, offer.record.domain) for offer in offers]
     text = expand(TEMPLATE, members, round_.record.seed, str(folder / "base"), lambda member: str(places[member.id]))
-    merged(text, folder, "model")
+    merged(text, folder, "model", backend="torch")
     model = folder / "model"
     if lie:
         rounds.flip(model, LIE)
