@@ -18,14 +18,13 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from node.recipes import Member, expand
-
 from benchmarks import machine
 from benchmarks.checkpoints import Kind as Family
 from benchmarks.checkpoints import Shape, make_family
 from benchmarks.processes import run
 from node import lineage
 from node.lineage import Lineage, Step
+from node.recipes import Member, expand
 from node.verify.integrity import MANIFEST_FILE
 from protocol.blobs.folder import manifest_of_folder
 from protocol.blobs.kinds import About, Delta
