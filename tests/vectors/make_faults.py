@@ -1,9 +1,7 @@
-"""Golden fault proofs and a golden lineage: ``python -m tests.vectors.make_faults`` writes them.
-
-Keys are fixed and signatures deterministic, so the bytes are the same everywhere.
+"""Golden fault proofs and a golden lineage. They are written by the code that reads them, from records whose bytes and
+proofs have golden files of their own; keys are fixed and signatures deterministic.
 """
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,8 +15,6 @@ from protocol.offer import size_of
 from tests.node.verify.accused import PROOF
 from tests.node.verify.steps import a_revised_step, a_round, above, an_offer
 from tests.protocol.blobs.folders import model_folder
-
-FILE = Path(__file__).with_name("faults.json")
 
 
 def values_fault(folder: Path) -> ValuesFault:
@@ -41,7 +37,3 @@ def vectors() -> dict[str, str]:
         "values": values.encode().hex(),
         "lineage": encode(Lineage((above(revised), revised))).decode(),
     }
-
-
-if __name__ == "__main__":
-    FILE.write_text(json.dumps(vectors(), indent=1) + "\n")
