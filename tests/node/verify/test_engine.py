@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from node.recipes import Member, expand
-from umm.delta import encode
 
 from node.lineage import Step
+from node.recipes import Member, expand
 from node.verify.engine import WorkerEngine
 from node.verify.materials import FolderMaterials, MaterialRecord, Remembering
 from node.verify.remerge import Remerging
@@ -26,6 +25,7 @@ from tests.node.verify import rounds
 from tests.node.verify.steps import a_round, an_offer, an_outcome, in_order
 from tests.umm import checkpoints
 from tests.umm.checkpoints import merged
+from umm.delta import encode
 
 TEMPLATE = (
     '{"base_model":"base","dtype":"bfloat16","merge_method":"dare_ties",'
