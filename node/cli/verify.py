@@ -16,7 +16,7 @@ from node.cli.screen import Screen
 from node.cli.verb import verb
 
 if TYPE_CHECKING:
-    from node.verify.fault import FaultProof
+    from node.verify.fault_file import FaultProof
     from node.verify.remerge import Remerging
     from node.verify.report import Report
     from protocol.identity import PublicKey

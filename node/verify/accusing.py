@@ -1,12 +1,14 @@
-"""Making a fault proof of a tensor that came out differently."""
+"""Making fault proofs: of a tensor that came out differently, of a value that is no number."""
 
-from node.verify.fault import MAX_TENSORS_EACH, FaultProof, Input
+from node.verify.fault import MAX_TENSORS_EACH
 from node.verify.materials import needed
-from node.verify.remerge import Again, Decision
+from node.verify.merge_fault import Input, MergeFault
+from node.verify.remerge import Again, Decision, NotFiniteError
+from node.verify.values_fault import ValuesFault
 from protocol import checkpoint_root, merkle
 from protocol.blobs.kinds import Adapter
 from protocol.blobs.manifest import Manifest, TensorEntry
-from protocol.proofs import TensorProof
+from protocol.proofs import ChunkProof, TensorProof
 
 
 def leaf_of(entry: TensorEntry) -> bytes:
@@ -30,11 +32,11 @@ def proofs_of(manifest: Manifest, names: frozenset[str]) -> tuple[TensorProof, .
     )
 
 
-def accuse(decision: Decision, published: Manifest, again: Again, tensor: str) -> FaultProof:
+def accuse(decision: Decision, published: Manifest, again: Again, tensor: str) -> MergeFault:
     """The proof that ``tensor``, as it is published, is not what merging gave again."""
     inputs = again.inputs
     (proof,) = proofs_of(published, frozenset({tensor}))
-    return FaultProof(
+    return MergeFault(
         decision.round,
         decision.outcome,
         proof,
@@ -42,6 +44,14 @@ def accuse(decision: Decision, published: Manifest, again: Again, tensor: str) -
         _sources(inputs.base_manifest, tensor),
         tuple(Input(offer, _sources(inputs.manifests[offer.id], tensor)) for offer in decision.contributions),
     )
+
+
+def accuse_values(found: NotFiniteError) -> ValuesFault:
+    """The proof that a contribution holds a value that is no finite number."""
+    strange = found.strange
+    (proof,) = proofs_of(found.manifest, frozenset({strange.tensor}))
+    place = ChunkProof.of(strange.chunks, strange.index)
+    return ValuesFault(found.offer, proof, place, strange.offset, strange.chunk)
 
 
 def _sources(manifest: Manifest, tensor: str) -> tuple[TensorProof, ...]:

@@ -70,12 +70,13 @@ async def _base(step: Step, remerging: "Remerging") -> tuple[list[Finding], int]
         manifest = await remerging.materials.manifest(step.round)
         names = frozenset(entry.name for entry in manifest.tensors)
         folder = await remerging.materials.folder(step.round, manifest, names)
-        return [], await asyncio.to_thread(check_delivery, folder, manifest, names)
+        read = await asyncio.to_thread(check_delivery, folder, manifest, names)
     except UnavailableError as error:
         return [Finding(What.MATERIAL_MISSING, Gravity.MISSING, str(error), BRING, root)], 0
     except (PeerError, UsageError) as error:
         text = f"the base that was given is not the round's: {error}"
         return [Finding(What.BASE_DIFFERS, Gravity.MISSING, text, "fetch the base anew", root)], 0
+    return [], read
 
 
 async def _merged_again(newer: Step, older: Step, remerging: "Remerging") -> Ascended:

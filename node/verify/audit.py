@@ -4,10 +4,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from node.verify.accusing import accuse, leaves_of
-from node.verify.fault import FaultProof
+from node.verify.accusing import accuse, accuse_values, leaves_of
+from node.verify.fault_file import FaultProof
 from node.verify.odds import chances
-from node.verify.remerge import Again, CannotMergeError, Decision, Remerging, WrongMaterialError
+from node.verify.remerge import Again, CannotMergeError, Decision, NotFiniteError, Remerging, WrongMaterialError
 from node.verify.report import Finding, Gravity, Sample, What
 from protocol import checkpoint_root
 from protocol.blobs.manifest import Manifest
@@ -18,6 +18,9 @@ from protocol.strict import shown
 CHEATED = (
     "do not use this model; send the fault proof to the people of the round, who can check it with `umm verify --proof`"
 )
+
+
+REFUSABLE = "the stewards should have refused it; send them the fault proof, which needs nothing else to be checked"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ async def compare(
     except WrongMaterialError as error:
         text = f"what was given to merge again is not what was merged: {error}"
         return Compared((Finding(What.MATERIAL_WRONG, Gravity.MISSING, text, "fetch it anew, or from somebody else"),))
+    except NotFiniteError as error:
+        finding = Finding(What.VALUES_STRANGE, Gravity.FAULT, str(error), REFUSABLE, error.strange.tensor)
+        return Compared((finding,), proof=accuse_values(error))
     except UnavailableError as error:
         advice = "give --base and --contributions, or start the node (`umm node`), which fetches them"
         return Compared((Finding(What.MATERIAL_MISSING, Gravity.MISSING, str(error), advice),))

@@ -72,7 +72,7 @@ def check_delivery(folder: Path, manifest: Manifest, tensors: frozenset[str]) ->
 
     Returns the bytes that were hashed.
     """
-    here = _PerhapsPart.of(folder)
+    here = PerhapsPart.of(folder)
     listed = {entry.name: entry for entry in manifest.tensors}
     read = 0
     for entry, path in here.tensors(manifest.about):
@@ -193,7 +193,7 @@ def about_of(record: MaterialRecord) -> About:
     )
 
 
-class _PerhapsPart(ModelFolder):
+class PerhapsPart(ModelFolder):
     """A folder in which holes are no harm: nothing but what was asked for is looked at."""
 
     def has(self, name: str) -> bool:

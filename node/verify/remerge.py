@@ -13,10 +13,12 @@ from typing import Protocol
 
 from node.lineage import Step
 from node.verify.materials import MaterialRecord, Materials, check_delivery, needed
+from node.verify.scanning import Strange, find_strange
 from protocol.blobs.kinds import Adapter
 from protocol.blobs.manifest import Manifest
 from protocol.errors import BusyError, PeerError, UnavailableError, UsageError
 from protocol.records import Contribution, Kind, Outcome, Round, Signed
+from protocol.strict import shown
 
 
 class Member(Protocol):
@@ -117,6 +119,16 @@ class WrongMaterialError(Exception):
     """What was brought is not what the records name: the fault of whoever brought it, not of the round."""
 
 
+class NotFiniteError(Exception):
+    """A contribution holds a value that is no finite number: no steward may take it, and nothing is merged of it."""
+
+    def __init__(self, offer: Signed[Contribution], manifest: Manifest, strange: Strange) -> None:
+        super().__init__(
+            f"{shown(strange.tensor)} of contribution {offer.id.hex()} holds a value that is no finite number"
+        )
+        self.offer, self.manifest, self.strange = offer, manifest, strange
+
+
 class CannotMergeError(Exception):
     """The engine refuses the recipe or the models: there is nothing to compare with."""
 
@@ -156,7 +168,11 @@ class Remerging:
         base, base_manifest, read = await self._bring(decision.round, outputs)
         folders, manifests = {}, {}
         for offer in decision.contributions:
-            folders[offer.id], manifests[offer.id], size = await self._bring(offer, outputs)
+            folder, manifest, size = await self._bring(offer, outputs)
+            strange = await asyncio.to_thread(find_strange, folder, manifest, _asked(manifest, outputs))
+            if strange is not None:
+                raise NotFiniteError(offer, manifest, strange)
+            folders[offer.id], manifests[offer.id] = folder, manifest
             read += size
         return Inputs(base, folders, base_manifest, manifests, read)
 
@@ -164,11 +180,15 @@ class Remerging:
         self.said(f"fetching {'the base' if isinstance(record.record, Round) else record.id.hex()[:12]}")
         try:
             manifest = await self.materials.manifest(record)
-            everything = frozenset(entry.name for entry in manifest.tensors)
-            tensors = everything if outputs is None else needed(manifest, outputs)
+            tensors = _asked(manifest, outputs)
             folder = await self.materials.folder(record, manifest, tensors)
             return folder, manifest, await asyncio.to_thread(check_delivery, folder, manifest, tensors)
         except (UnavailableError, BusyError):
             raise
         except (PeerError, UsageError) as error:
             raise WrongMaterialError(str(error)) from error
+
+
+def _asked(manifest: Manifest, outputs: frozenset[str] | None) -> frozenset[str]:
+    """The tensors of a model that are fetched."""
+    return frozenset(entry.name for entry in manifest.tensors) if outputs is None else needed(manifest, outputs)

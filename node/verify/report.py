@@ -78,6 +78,7 @@ class What(StrEnum):
     MERGE_UNEXPECTED = "merge-unexpected"
     MERGE_INCOMPLETE = "merge-incomplete"
     MERGE_FAILED = "merge-failed"
+    VALUES_STRANGE = "values-strange"
     TOLERANCE = "tolerance"
     NOT_REPEATABLE = "not-repeatable"
     MATERIAL_MISSING = "material-missing"

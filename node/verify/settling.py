@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from node.verify.fault import FaultProof
-from node.verify.remerge import CannotMergeError, Decision, Remerging, WrongMaterialError
+from node.verify.fault_file import FaultProof
+from node.verify.merge_fault import MergeFault
+from node.verify.remerge import CannotMergeError, Decision, NotFiniteError, Remerging, WrongMaterialError
 from node.verify.report import Finding, Gravity, What
 from protocol.errors import ProtocolError
 from protocol.identity import PublicKey
@@ -23,6 +24,13 @@ class Settled:
 
 def shows(proof: FaultProof) -> str:
     """In words, what a proof shows by itself."""
+    if not isinstance(proof, MergeFault):
+        author = PublicKey.from_point(proof.offer.record.author).name
+        return (
+            f"{author} signed contribution {proof.offer.id.hex()} to round {proof.offer.record.round.hex()}, and chunk "
+            f"{proof.place.index} of its tensor {shown(proof.tensor)} has at byte {proof.offset} the value "
+            f"{proof.value.hex()} ({proof.published.dtype}, little-endian), which is no finite number"
+        )
     names = ", ".join(PublicKey.from_point(e.author).name for e in proof.outcome.record.endorsements)
     return (
         f"{names} signed the root {proof.outcome.record.root.hex()} for round {proof.round.id.hex()}, and under it the "
@@ -32,6 +40,8 @@ def shows(proof: FaultProof) -> str:
 
 def claims(proof: FaultProof) -> str:
     """In words, what a proof says beyond that."""
+    if not isinstance(proof, MergeFault):
+        return "no more than this, which it shows by itself"
     count = len(proof.inputs)
     if proof.expected is None:
         return f"merging the {count} contributions of the roster gives no such tensor"
@@ -45,17 +55,19 @@ async def settle(proof: FaultProof, remerging: Remerging | None) -> Settled:
     except ProtocolError as error:
         advice = "the proof shows nothing; do not pass it on"
         return Settled((Finding(What.PROOF_BROKEN, Gravity.FAULT, str(error), advice, proof.tensor),))
+    if not isinstance(proof, MergeFault):
+        return Settled(())
     if remerging is None:
         return Settled((_open("nothing to merge again was given"),))
     decision = Decision(proof.round, proof.outcome, tuple(one.offer for one in proof.inputs))
     try:
         again = await remerging.run(decision, frozenset({proof.tensor}))
-    except (ProtocolError, WrongMaterialError, CannotMergeError) as error:
+    except (ProtocolError, WrongMaterialError, CannotMergeError, NotFiniteError) as error:
         return Settled((_open(str(error)),))
     return Settled(tuple(_verdict(proof, again.merged.leaves.get(proof.tensor))), again.inputs.bytes_read)
 
 
-def _verdict(proof: FaultProof, leaf: bytes | None) -> Iterator[Finding]:
+def _verdict(proof: MergeFault, leaf: bytes | None) -> Iterator[Finding]:
     if leaf == proof.published_leaf:
         text = f"merging again gives the tensor {shown(proof.tensor)} exactly as it was published"
         advice = "the proof is false: the stewards are right. Do not pass it on"

@@ -16,7 +16,7 @@ from node.lineage import read as read_lineage
 from node.plainfile import read_plain
 from node.verify import ascent
 from node.verify.authority import believed, check_authority
-from node.verify.fault import MAX_FAULT_BYTES, FaultProof
+from node.verify.fault import MAX_FAULT_BYTES
 from node.verify.integrity import AGAIN, Lists, Looked, claimed_manifest, compare, look
 from node.verify.report import Check, Finding, Gravity, Level, Report, Sample, State, What
 from node.verify.signature import check_signature
@@ -25,6 +25,7 @@ from protocol.errors import PeerError, UsageError
 from protocol.identity import PublicKey
 
 if TYPE_CHECKING:
+    from node.verify.fault_file import FaultProof
     from node.verify.remerge import Remerging
     from protocol.blobs.manifest import Manifest
 
@@ -57,7 +58,7 @@ class Verified:
     """A report, and what others can check of it."""
 
     report: Report
-    proof: FaultProof | None = None
+    proof: "FaultProof | None" = None
 
 
 async def verify(request: Request, means: Means) -> Verified:
@@ -69,14 +70,14 @@ async def verify(request: Request, means: Means) -> Verified:
 
 async def verify_proof(file: Path, means: Means) -> Report:
     """Whether a fault proof holds."""
-    from node.verify import settling
+    from node.verify import fault_file, settling
 
     began = means.clock()
     try:
         data = read_plain(file, MAX_FAULT_BYTES)
         if data is None:
             raise UsageError(f"there is no file {file}; name a fault proof")
-        proof = FaultProof.parse(data)
+        proof = fault_file.parse(data)
     except PeerError as error:
         finding = Finding(What.PROOF_BROKEN, Gravity.FAULT, f"{file} is no fault proof: {error}", "do not pass it on")
         return Report(str(file), None, (Check.of(Level.PROOF, "the file was read", [finding]),))

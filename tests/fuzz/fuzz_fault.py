@@ -2,13 +2,13 @@
 
 import contextlib
 
-from node.verify.fault import FaultProof
+from node.verify import fault_file
 from protocol.errors import ProtocolError
 
 
 def one(data: bytes) -> None:
     """Parse and check; what is accepted is written in the same bytes."""
     with contextlib.suppress(ProtocolError):
-        proof = FaultProof.parse(data)
+        proof = fault_file.parse(data)
         assert proof.encode() == data
         proof.check()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from node.lineage import Step
 from node.verify.accusing import proofs_of
-from node.verify.fault import FaultProof, Input
+from node.verify.merge_fault import Input, MergeFault
 from protocol.blobs.kinds import Checkpoint
 from protocol.blobs.manifest import FileEntry, Manifest, TensorEntry
 from protocol.records import Base
@@ -34,13 +34,13 @@ def step() -> Step:
 STEP = step()
 
 
-def proof() -> FaultProof:
+def proof() -> MergeFault:
     """Says that the tensor should be another one."""
     names = frozenset({TENSOR})
     manifests = {m.id: m for m in (listing("expert 21"), listing("expert 22"))}
     (published,) = proofs_of(listing("merged"), names)
     inputs = tuple(Input(o, proofs_of(manifests[o.record.manifest], names)) for o in STEP.contributions)
-    return FaultProof(STEP.round, STEP.outcome, published, digest("right"), proofs_of(listing("base"), names), inputs)
+    return MergeFault(STEP.round, STEP.outcome, published, digest("right"), proofs_of(listing("base"), names), inputs)
 
 
 PROOF = proof()

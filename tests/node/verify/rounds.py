@@ -99,10 +99,12 @@ def make(
     signers: Sequence[int] = (11,),
     stewards: tuple[int, ...] | None = None,
     cheat: Damage | None = None,
+    spoil: Damage | None = None,
     under: "World | None" = None,
     **of_round: Any,
 ) -> World:
-    """Run a round: what ``cheat`` does to the merged model, its stewards sign. ``under``: its model is the base."""
+    """Run a round: what ``cheat`` does to the merged model, its stewards sign; ``spoil`` is done to what is offered,
+    and not to what is merged. ``under``: its model is the base."""
     folder.mkdir(parents=True)
     base = under.model if under else expert(folder / "base", "base")
     listed = manifest_of_folder(base)
@@ -112,15 +114,21 @@ def make(
         base=Base(root=listed.root, manifest=listed.id, result=made_by),
         **of_round,
     )
-    offers = []
+    offers, given = [], {}
     for number, seed in enumerate(experts):
         made = expert(folder / seed, seed)
-        content = manifest_of_folder(made)
+        offered = shutil.copytree(made, folder / f"{seed}-offered")
+        if spoil is not None:
+            spoil(offered)
+        content = manifest_of_folder(offered)
         offer = an_offer(round_, 21 + number, manifest=content.id, root=content.root, size=size_of(content))
         shutil.copytree(made, folder / "contributions" / offer.id.hex())
+        given[offer.id] = offered
         offers.append(offer)
     offers = list(in_order(offers))
     merged(folder, base, offers, folder / "model", round_.record.recipe.text or "")
+    for offer_id, offered in given.items():
+        shutil.copytree(offered, folder / "contributions" / offer_id.hex(), dirs_exist_ok=True)
     if cheat is not None:
         cheat(folder / "model")
     manifest = manifest_of_folder(folder / "model")

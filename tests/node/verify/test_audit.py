@@ -9,6 +9,7 @@ import pytest
 from node.lineage import Lineage, Step
 from node.verify.audit import choose
 from node.verify.materials import FolderMaterials, check_delivery, needed
+from node.verify.merge_fault import MergeFault
 from node.verify.remerge import CannotMergeError
 from node.verify.report import FAILED, OK, UNREACHABLE, Finding, Gravity, Level, Report, State, What
 from protocol.blobs.folder import manifest_of_folder
@@ -94,7 +95,7 @@ def test_a_tensor_that_no_merge_gives_is_found_and_proven(tmp_path: Path) -> Non
     )
     verified = world.verified(recompute=True)
     assert [finding.subject for finding in found(verified.report, What.MERGE_UNEXPECTED)] == ["backdoor"]
-    assert verified.proof is not None
+    assert isinstance(verified.proof, MergeFault)
     assert verified.proof.expected is None
 
 
@@ -114,7 +115,7 @@ def test_an_audit_that_draws_only_what_no_merge_gives_finds_it(tmp_path: Path) -
 def test_a_roster_too_long_for_a_small_file_is_a_fault_without_a_proof(
     cheated: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.verify.fault.MAX_INPUTS", 1)
+    monkeypatch.setattr("node.verify.merge_fault.MAX_INPUTS", 1)
     verified = cheated.verified(recompute=True)
     assert (verified.report.code, verified.proof) == (FAILED, None)
 

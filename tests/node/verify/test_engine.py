@@ -17,12 +17,13 @@ from node.verify.report import FAILED, OK
 from node.verify.verifying import Means, Request, Verified, verify
 from protocol.blobs.assemble import assemble
 from protocol.blobs.folder import FolderSource, manifest_of_folder
-from protocol.blobs.kinds import Delta
+from protocol.blobs.kinds import About, Adapter, Delta
 from protocol.blobs.manifest import Manifest
 from protocol.offer import size_of
 from protocol.records import Base, Kind, Recipe, Signed
 from tests.node.verify import rounds
 from tests.node.verify.steps import a_round, an_offer, an_outcome, in_order
+from tests.umm import checkpoints
 from tests.umm.checkpoints import merged
 from umm.delta import encode
 
@@ -31,6 +32,11 @@ TEMPLATE = (
     '"models":[{"model":"contributions","parameters":{"density":0.6,"weight":1}}]}'
 )
 LIE = "model.layers.1.mlp.up_proj.weight"
+ADAPTED = "model.layers.0.self_attn.q_proj"
+FACTORS = {
+    f"{ADAPTED}.lora_A.weight": checkpoints.numbers("A", (2, 8)),
+    f"{ADAPTED}.lora_B.weight": checkpoints.numbers("B", (8, 2)),
+}
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,20 @@ class Scene:
 
 
 def make(folder: Path, *, lie: bool = False) -> Scene:
-    """A round of a delta and a checkpoint by a method that draws random numbers."""
+    """A round of a checkpoint, a delta and an adapter, by a method that draws random numbers."""
     base = rounds.expert(folder / "base", "base")
     listed = manifest_of_folder(base)
     round_ = a_round(base=Base(root=listed.root, manifest=listed.id), recipe=Recipe(text=TEMPLATE))
     experts = {kind: rounds.expert(folder / kind.value, kind.value) for kind in (Kind.CHECKPOINT, Kind.DELTA)}
     encode(base, experts[Kind.DELTA], folder / "packed")
+    experts[Kind.ADAPTER] = checkpoints.adapter(folder / "adapter", FACTORS)
     offers, places = [], {}
-    for number, (kind, about, where) in enumerate(
-        [(Kind.CHECKPOINT, None, experts[Kind.CHECKPOINT]), (Kind.DELTA, Delta(listed.root), folder / "packed")]
-    ):
+    offered: list[tuple[Kind, About | None, Path]] = [
+        (Kind.CHECKPOINT, None, experts[Kind.CHECKPOINT]),
+        (Kind.DELTA, Delta(listed.root), folder / "packed"),
+        (Kind.ADAPTER, Adapter(listed.root), experts[Kind.ADAPTER]),
+    ]
+    for number, (kind, about, where) in enumerate(offered):
         content = manifest_of_folder(where, about)
         offer = an_offer(round_, 21 + number, kind=kind, manifest=content.id, root=content.root, size=size_of(content))
         shutil.copytree(where, folder / "contributions" / offer.id.hex())
@@ -91,7 +101,7 @@ def make(folder: Path, *, lie: bool = False) -> Scene:
 def _publish(folder: Path, round_: Signed, offers: Sequence[Signed], places: dict[bytes, Path], *, lie: bool) -> Scene:  # type: ignore[type-arg]
     members = [Member(offer.id, offer.record.kind.value, offer.record.domain) for offer in offers]
     text = expand(TEMPLATE, members, round_.record.seed, str(folder / "base"), lambda member: str(places[member.id]))
-    merged(text, folder, "model")
+    merged(text, folder, "model", backend="torch")
     model = folder / "model"
     if lie:
         rounds.flip(model, LIE)
@@ -109,6 +119,14 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 def test_an_audit_of_parts_of_models_gives_the_bits_of_the_whole_merge(honest: Scene, tmp_path: Path) -> None:
     assert honest.verified(tmp_path, audit=4, seed=1).report.code == OK
+
+
+def test_an_adapted_tensor_is_merged_again_from_its_base_and_the_adapter(
+    honest: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.verify.audit.drawn", lambda *_: (f"{ADAPTED}.weight",))
+    verified = honest.verified(tmp_path, audit=1)
+    assert (verified.report.code, verified.proof) == (OK, None)
 
 
 def test_a_recomputation_gives_every_bit_again(honest: Scene, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.verify.fault import FAULT_FILE, MAX_FAULT_BYTES, MAX_INPUTS, MAX_TENSORS_EACH, FaultProof, Input
+from node.verify import fault_file
+from node.verify.fault import FAULT_FILE, MAX_FAULT_BYTES, MAX_TENSORS_EACH
+from node.verify.merge_fault import MAX_INPUTS, Input, MergeFault
 from node.verify.report import FAILED, OK, UNREACHABLE, Report, What
 from node.verify.verifying import Means, verify_proof
 from protocol.blobs.manifest import TensorEntry
@@ -36,16 +38,16 @@ from tests.protocol.records.examples import digest
 GOOD = PROOF.encode()
 
 
-def judged(proof: FaultProof | bytes, folder: Path, world: World | None = None) -> Report:
+def judged(proof: MergeFault | bytes, folder: Path, world: World | None = None) -> Report:
     file = folder / FAULT_FILE
     file.write_bytes(proof if isinstance(proof, bytes) else proof.encode())
     return asyncio.run(verify_proof(file, Means(lambda: 0.0, world.remerging() if world else None)))
 
 
 @pytest.fixture(scope="module")
-def proven(cheated: World) -> FaultProof:
+def proven(cheated: World) -> MergeFault:
     proof = cheated.verified(recompute=True).proof
-    assert proof is not None
+    assert isinstance(proof, MergeFault)
     return proof
 
 
@@ -54,7 +56,7 @@ def proven(cheated: World) -> FaultProof:
 
 @pytest.mark.must("FLT-9")
 def test_a_proof_of_a_real_lie_is_confirmed_by_merging_one_tensor(
-    proven: FaultProof, cheated: World, tmp_path: Path
+    proven: MergeFault, cheated: World, tmp_path: Path
 ) -> None:
     report = judged(proven, tmp_path, cheated)
     assert (report.code, report.findings) == (OK, ())
@@ -64,14 +66,14 @@ def test_a_proof_of_a_real_lie_is_confirmed_by_merging_one_tensor(
 
 
 @pytest.mark.must("FLT-9")
-def test_without_the_tensors_a_proof_is_not_settled(proven: FaultProof, tmp_path: Path) -> None:
+def test_without_the_tensors_a_proof_is_not_settled(proven: MergeFault, tmp_path: Path) -> None:
     report = judged(proven, tmp_path)
     assert (report.code, [finding.what for finding in report.findings]) == (UNREACHABLE, [What.PROOF_UNSETTLED])
 
 
 @pytest.mark.must("FLT-9")
 def test_with_other_tensors_than_the_rounds_a_proof_is_not_settled(
-    proven: FaultProof, honest: World, tmp_path: Path
+    proven: MergeFault, honest: World, tmp_path: Path
 ) -> None:
     report = judged(proven, tmp_path, honest)
     assert (report.code, [finding.what for finding in report.findings]) == (UNREACHABLE, [What.PROOF_UNSETTLED])
@@ -84,7 +86,7 @@ def test_a_false_proof_against_honest_stewards_is_refused(honest: World, tmp_pat
 
     one, names = honest.step, frozenset({LIE})
     (published,) = proofs_of(honest.manifest, names)
-    false = FaultProof(
+    false = MergeFault(
         one.round, one.outcome, published, digest("a lie"), (), tuple(Input(offer, ()) for offer in one.contributions)
     )
     false.check()
@@ -95,7 +97,7 @@ def test_a_false_proof_against_honest_stewards_is_refused(honest: World, tmp_pat
 
 @pytest.mark.must("FLT-9")
 def test_a_proof_that_expects_another_leaf_than_merging_gives_is_refused(
-    proven: FaultProof, cheated: World, tmp_path: Path
+    proven: MergeFault, cheated: World, tmp_path: Path
 ) -> None:
     for expected in (digest("made up"), None):
         report = judged(replace(proven, expected=expected), tmp_path, cheated)
@@ -112,8 +114,9 @@ def test_a_proof_of_a_tensor_that_no_merge_gives_is_confirmed(tmp_path: Path) ->
         tmp_path / "round", cheat=lambda model: rewrite(model, lambda tensors: tensors.update(backdoor=extra))
     )
     proof = world.verified(recompute=True).proof
-    assert proof is not None
-    assert FaultProof.parse(proof.encode()).expected is None
+    assert isinstance(proof, MergeFault)
+    assert proof.expected is None
+    assert fault_file.parse(proof.encode()) == proof
     assert judged(proof, tmp_path, world).code == OK
 
 
@@ -129,8 +132,8 @@ def test_a_file_that_is_no_proof_is_told_from_one_that_is_not_there(tmp_path: Pa
 
 @pytest.mark.must("FLT-1", "FLT-3")
 @pytest.mark.parametrize("proof", [PROOF, replace(PROOF, expected=None), HONEST_PROOF], ids=["leaf", "none", "other"])
-def test_a_proof_is_read_as_it_was_written(proof: FaultProof) -> None:
-    read = FaultProof.parse(proof.encode())
+def test_a_proof_is_read_as_it_was_written(proof: MergeFault) -> None:
+    read = fault_file.parse(proof.encode())
     assert read == proof
     assert read.encode() == proof.encode()
     read.check()
@@ -149,7 +152,8 @@ BROKEN: dict[str, tuple[bytes, type[PeerError], str]] = {
     "version 0": (changed(HEAD, b"\x00"), MalformedError, "version 0, which never was"),
     "version 2": (changed(HEAD, b"\x02"), TooNewError, "version 2; this program knows 1"),
     "kind 0": (changed(HEAD + 1, b"\x00"), MalformedError, "the unknown kind 0"),
-    "kind 2": (changed(HEAD + 1, b"\x02"), TooNewError, "the kind 2, which this program does not know"),
+    "kind 3": (changed(HEAD + 1, b"\x03"), TooNewError, "the kind 3, which this program does not know"),
+    "another kind": (changed(HEAD + 1, b"\x02"), MalformedError, "a round where a contribution is expected"),
     "nothing behind the head": (GOOD[: HEAD + 2], MalformedError, "ends within a field"),
     "a record of four gigabytes": (changed(HEAD + 2, b"\xff\xff\xff\xff"), TooLargeError, "record of 4294967295 bytes"),
     "a record that is no envelope": (
@@ -178,7 +182,7 @@ BROKEN: dict[str, tuple[bytes, type[PeerError], str]] = {
 def test_broken_bytes_are_refused_with_their_own_error(name: str) -> None:
     data, kind, message = BROKEN[name]
     with pytest.raises(kind) as refused:
-        FaultProof.parse(data)
+        fault_file.parse(data)
     assert message in str(refused.value)
 
 
@@ -187,7 +191,7 @@ def test_a_count_is_checked_before_anything_is_read_for_it() -> None:
     counted = GOOD.rfind(field(STEP.contributions[0].envelope.encode())) - 4
     for count, message in ((MAX_INPUTS + 1, "at most 4096"), (MAX_INPUTS, "more than its bytes can hold")):
         with pytest.raises(MalformedError, match=message):
-            FaultProof.parse(changed(counted, count.to_bytes(4, "little")))
+            fault_file.parse(changed(counted, count.to_bytes(4, "little")))
 
 
 def test_more_than_the_limits_is_not_made_either() -> None:
@@ -204,7 +208,7 @@ def test_more_than_the_limits_is_not_made_either() -> None:
 def test_any_change_of_a_byte_is_refused_or_written_the_same(at: int, new: int) -> None:
     data = changed(at, bytes([new]))
     try:
-        found = FaultProof.parse(data)
+        found = fault_file.parse(data)
     except ProtocolError:
         return
     assert found.encode() == data
