@@ -31,6 +31,8 @@ def shown(value: object) -> str:
     """A value of somebody else, shortened and safe to print."""
     try:
         text = ascii(value)
-    except (ValueError, RecursionError):  # thousands of digits, or of brackets
-        text = "a value too long to show"
+    except ValueError:  # Python prints no number of thousands of digits
+        text = "a number too long to show"
+    except RecursionError:
+        text = "brackets within brackets too deep to show"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -28,12 +28,12 @@ ROSTER_SECONDS = 60
 MERGE_SECONDS = 600
 
 RECIPE = """\
-# The three deltas together, each at 0.6.
+# A third of each delta: their mean.
 merge_method: task_arithmetic
 base_model: base
 models:
   - model: contributions
-    parameters: {weight: 0.6}
+    parameters: {weight: 0.34}
 dtype: float32
 """
 

@@ -95,13 +95,13 @@ def make_models(folder: Path) -> None:
         eos_token_id=1,
         pad_token_id=1,
     )
-    base = train(LlamaForCausalLM(shape), list(KINDS.values()), 350, 2e-3, 1)
+    base = train(LlamaForCausalLM(shape), list(KINDS.values()), 600, 2e-3, 1)
     saved = {name: value.clone() for name, value in base.state_dict().items()}
     for name, own in KINDS.items():
         expert = LlamaForCausalLM(shape)
         expert.load_state_dict(saved)
         others = [riddle for riddle in KINDS.values() if riddle is not own]
-        save(train(expert, [own, own, own, own, *others], 200, 1e-3, 2), folder / name)
+        save(train(expert, [own, own, *others], 220, 7e-4, 2), folder / name)
     base.load_state_dict(saved)
     save(base, folder / "base")
 

@@ -103,6 +103,8 @@ class Merging:
         def heard(what: str, done: int, total: int) -> None:
             self.progress(what, done, total)
 
+        if job["job"] != "decode" and self.limits.threads:
+            job = job | {"threads": self.limits.threads}
         return await run_job(job, memory_bytes=self.limits.memory, seconds=self.limits.job_seconds, progress=heard)
 
 

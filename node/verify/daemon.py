@@ -39,6 +39,8 @@ class DaemonMaterials:
 
     async def folder(self, record: MaterialRecord, manifest: Manifest, tensors: frozenset[str]) -> Path:
         """See :class:`node.verify.materials.Materials`."""
+        if not tensors:  # none would mean all
+            tensors = frozenset([min(manifest.tensors, key=lambda tensor: tensor.size).name])
         out = self.work / f"{record.record.noun}-{uuid4().hex}"
         order = MaterialiseOrder(manifest=manifest.id, folder=out, tensors=tuple(sorted(tensors)), round=_round(record))
         try:

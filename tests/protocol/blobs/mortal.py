@@ -127,19 +127,20 @@ def full(folder: Path) -> None:
 
 
 def brimful(folder: Path) -> None:
-    """Fill the disk to the brim, try to put a chunk, make room, try again; print what was said and what is there."""
+    """Fill the disk to the brim, try to open a blob, make room, try again; print what was said and what is there."""
     with Store(folder / "store", 10**9) as store:
         store.open(LISTS[1])
         store.put_chunk(LISTS[1].id, 0, chunk(1, 0))
-        free = shutil.disk_usage(folder).free
-        (folder / "others").write_bytes(bytes(free - CHUNK_BYTES // 2))
+        (folder / "others").write_bytes(bytes(shutil.disk_usage(folder).free))
+        store.put_chunk(LISTS[1].id, 1, chunk(1, 1))  # its room was set aside
         for _ in range(2):
             try:
-                store.put_chunk(LISTS[1].id, 1, chunk(1, 1))
+                store.open(LISTS[2])
+                store.put_chunk(LISTS[2].id, 0, chunk(2, 0))
             except EnvironmentFault as error:
                 print(error)  # noqa: T201
             good = [store.read(LISTS[1].id, i) == chunk(1, i) for i in range(3)]
-            print(good, store.missing(LISTS[1].id))  # noqa: T201
+            print(good, store.read(LISTS[2].id, 0) == chunk(2, 0))  # noqa: T201
             (folder / "others").unlink(missing_ok=True)
 
 
