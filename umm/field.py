@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from umm.arithmetic import BLOCK, accumulate, from_ordered_bits, odds_threshold
+from umm.arithmetic import BLOCK, LAST_NUMBER, accumulate, from_ordered_bits, odds_threshold
 from umm.checkpoint.dtype import Dtype
 from umm.checkpoint.source import Bytes, Source
 from umm.errors import CheckpointError
@@ -23,7 +23,6 @@ TILE = 1 << 18  # elements of one tile
 SAMPLE = 1 << 16  # elements looked at to bracket an order statistic; smaller tensors are looked at whole
 CHUNKS = 32  # runs of consecutive elements that a sample is made of
 BINS = 1 << 18  # score patterns told apart by one pass
-LAST_WORD = 0xFFFFFFFF  # the largest random word; a threshold for ranks must be one
 SIGN = 0x80000000  # ordered bits of zero
 EVERYTHING = (0, 1 << 62)
 NOTHING = (1 << 32, 0)
@@ -179,7 +178,7 @@ class Field:
         Also returns what to multiply each thinned delta by to restore its L1 norm.
         """
         limits = [(odds_threshold(low), odds_threshold(high)) for low, high in odds]
-        limits = [(low, high if low == high else min(high, LAST_WORD)) for low, high in limits]
+        limits = [(low, high if low == high else min(high, LAST_NUMBER)) for low, high in limits]
         bits = np.zeros((self.experts, -(-self.size // 8)), np.uint8)
         totals = [0.0] * (2 * self.experts)
         ranked = any(low != high for low, high in limits)

@@ -36,7 +36,7 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
 
     def mix(edges, limits, first, last, bits, weights, rescale, rule, half, start, begin, n, out):
         divide, floor, divisor, scale = rule
-        lower = weight = factor = low_edge = high_edge = least = bound = lows = highs = REGISTERS
+        lower = weight = factor = low_edge = high_edge = least = bound = lows = highs = ballot = REGISTERS
         zero, one = np.float32(0), np.float32(1)
         for k in range(experts):
             weight[k], factor[k] = weights[k], rescale[k]
@@ -70,31 +70,30 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
             target, top = out[o : o + m], np.uint32(0)
             for j in range(m):
                 b = np.uint32(np.uint32(lower[0][j]) << np.uint32(16)).view(np.float32)
-                vote, plus, minus, plus_share, minus_share = zero, zero, zero, zero, zero
+                vote = zero
                 for k in range(experts):
                     d = np.uint32(np.uint32(lower[k + 1][j]) << np.uint32(16)).view(np.float32) - b
                     if thinning == 2:
                         d = d if flags[k, j] != 0 else zero
                     if thinning == 1:
                         size = abs(d)
-                        lows[k] += np.int32(size == low_edge[k])
+                        lows[k] = np.int32(lows[k] + np.int32(size == low_edge[k]))  # or it would have 64 bits
                         if upper:
-                            highs[k] += np.int32(size == high_edge[k])
+                            highs[k] = np.int32(highs[k] + np.int32(size == high_edge[k]))
                             d = d if (size >= least[k]) & (size < bound[k]) else zero
                         else:
                             d = d if size >= least[k] else zero
                     d = d * factor[k]
                     v = d * weight[k]
                     vote += d if elect == 2 else v
-                    if elect != 0:
-                        plus += v if v > zero else zero
-                        minus += v if v < zero else zero
-                        plus_share += weight[k] if v > zero else zero
-                        minus_share += weight[k] if v < zero else zero
+                    ballot[k] = v
                 total = vote
                 if elect != 0:
-                    total = plus if vote >= zero else minus
-                    share = plus_share if vote >= zero else minus_share
+                    total, share, side = zero, zero, np.float32(one if vote >= zero else -one)
+                    for k in range(experts):
+                        agrees = ballot[k] * side > zero
+                        total += ballot[k] if agrees else zero
+                        share += weight[k] if agrees else zero
                     share = max(share, floor) if floor > zero else share
                     total = total / (share if divide and share != zero else one)
                 else:
