@@ -14,7 +14,7 @@ Rules that make two machines agree to the bit:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,9 +50,10 @@ def fold(values: Iterable[float]) -> float:
     return float(total)
 
 
-def accumulate(total: float, block_sums: NDArray[np.float64]) -> float:
-    """Fold block sums into a running total, one after the other."""
-    return float(np.cumsum(np.concatenate(([total], block_sums)))[-1])
+def accumulate(totals: Sequence[float], block_sums: NDArray[np.float64]) -> list[float]:
+    """Fold block sums, (totals, blocks), into running totals, one after the other."""
+    folded: list[float] = np.cumsum(np.column_stack((totals, block_sums)), axis=1)[:, -1].tolist()
+    return folded
 
 
 def philox_key(seed: int, tensor: str, identity: str) -> int:

@@ -105,7 +105,7 @@ class Field:
         totals = [0.0] * (n * (n + 1) // 2)
         for tile in self.tiles():
             sums = self.backend.gram(tile, deltas)
-            totals = [accumulate(t, s) for t, s in zip(totals, sums, strict=True)]
+            totals = accumulate(totals, sums)
         self._refuse_infinite(totals)
         return _symmetric(n, totals)
 
@@ -135,7 +135,7 @@ class Field:
         totals: list[float] = []
         for tile in self.tiles():
             sums = portable.function_sums(tile, function)
-            totals = [accumulate(t, s) for t, s in zip(totals or [0.0] * len(sums), sums, strict=True)]
+            totals = accumulate(totals or [0.0] * len(sums), sums)
         self._refuse_infinite(totals)
         return totals
 
@@ -163,7 +163,7 @@ class Field:
         totals, ties = [0.0] * (2 * self.experts), self._ties()
         for tile in self.tiles():
             sums = self.backend.masses(tile, form, ties, squares=squares)
-            totals = [accumulate(t, s) for t, s in zip(totals, sums, strict=True)]
+            totals = accumulate(totals, sums)
         self._refuse_infinite(totals)
         return totals
 
@@ -184,7 +184,7 @@ class Field:
         ranked = any(low != high for low, high in limits)
         for tile in self.tiles(whole_rows=ranked):
             sums = self.backend.draw(tile, self.keys, limits, bits)
-            totals = [accumulate(t, s) for t, s in zip(totals, sums, strict=True)]
+            totals = accumulate(totals, sums)
         self._refuse_infinite(totals)
         return Mask(bits), _scales(totals)
 

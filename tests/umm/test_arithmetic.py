@@ -2,7 +2,9 @@
 
 import math
 from decimal import Decimal, localcontext
+from functools import reduce
 from itertools import pairwise
+from operator import add
 
 import numpy as np
 import pytest
@@ -173,12 +175,10 @@ def test_a_row_sum_folds_its_blocks_from_left_to_right() -> None:
 
 @given(st.lists(st.floats(-1e9, 1e9), max_size=30), st.integers(0, 30))
 def test_a_running_total_does_not_depend_on_where_it_is_interrupted(sums: list[float], cut: int) -> None:
-    whole = accumulate(0.1, np.array(sums))
-    assert accumulate(accumulate(0.1, np.array(sums[:cut])), np.array(sums[cut:])) == whole
-    total = 0.1
-    for s in sums:
-        total += s
-    assert whole == total
+    two = np.array([sums, sums[::-1]])
+    whole = accumulate([0.1, 0.2], two)
+    assert accumulate(accumulate([0.1, 0.2], two[:, :cut]), two[:, cut:]) == whole
+    assert whole == [reduce(add, sums, 0.1), reduce(add, sums[::-1], 0.2)]
 
 
 def test_scalars_are_folded_in_float32_and_in_order() -> None:
