@@ -175,7 +175,7 @@ class _Rule:
         """The fused loop, if there is one; one without election always divides."""
         if self.mode == _SHARED:
             return None
-        loop = fused.mixer(len(self.weights), self.mode, self.upper, self.elect)
+        loop = fused.mixer(len(self.weights), self.mode, self.upper, self.elect, self.rescaled)
         divide, floor, _, scale = self.rule
         rule = self.rule if divide or self.elect else (False, floor, np.float32(1), scale)
         return partial(loop, *self.thinning, self.weights, self.rescale, rule)

@@ -26,12 +26,13 @@ ONE_BYTE = np.array([sum(((b >> i) & 1) << (8 * i) for i in range(8)) for b in r
 
 
 @cache
-def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., Any]:
+def mixer(experts: int, thinning: int, upper: int, elect: int, rescaled: int) -> Callable[..., Any]:
     """A loop for so many experts, with windows (thinning 1) or a bit mask (2), and without an election of signs (0),
     with one on weighted (1) or plain (2) deltas.
 
-    ``upper`` says whether any window has an upper edge. The loop takes a tile from block ``begin`` on and returns where
-    it stopped (at the end, or at a block with an uneven tie) and the set of bad inputs, as ``loops.mix`` does.
+    ``upper`` says whether any window has an upper edge, ``rescaled`` whether deltas are multiplied by ``rescale``. The
+    loop takes a tile from block ``begin`` on and returns where it stopped (at the end, or at a block with an uneven
+    tie) and the set of bad inputs, as ``loops.mix`` does.
     """
 
     def mix(edges, limits, first, last, bits, weights, rescale, rule, half, start, begin, n, out):
@@ -83,7 +84,8 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
                             d = d if (size >= least[k]) & (size < bound[k]) else zero
                         else:
                             d = d if size >= least[k] else zero
-                    d = d * factor[k]
+                    if rescaled:
+                        d = d * factor[k]
                     v = d * weight[k]
                     vote += d if elect == 2 else v
                     ballot[k] = v
@@ -117,7 +119,7 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
             bad |= np.int64(top >= np.uint32(0x7F80)) << 31
         return n, bad
 
-    given = {"experts": experts, "thinning": thinning, "upper": upper, "elect": elect}
+    given = {"experts": experts, "thinning": thinning, "upper": upper, "elect": elect, "rescaled": rescaled}
     name = "_".join(["mix", *map(str, given.values())])
     return compiled(unrolled(mix, name, **given))  # type: ignore[no-any-return]
 
