@@ -1,7 +1,8 @@
 """The table of a race: medians per method, and whether each bar is met."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -13,6 +14,11 @@ HEAD = (
     "| method | mergekit s | umm s | times faster | floor s | durable floor s | umm ÷ floor "
     "| CPU s mergekit | CPU s umm | MB mergekit | MB umm | umm first run s | bars |\n"
     "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n"
+)
+
+FLOORS = (
+    "A floor belongs to the machine and to the models that are read, not to the method: its median is over all runs "
+    "for methods that read the same models."
 )
 
 
@@ -77,20 +83,31 @@ class Line:
         return f"| {name} | " + " | ".join(cells) + " |\n"
 
 
-def summarise(name: str, entries: Iterable[Entry]) -> Line:
-    """Medians over the successful runs of one method."""
-    mine = [e for e in entries if e["method"] == name]
+def readers(name: str, experts: int) -> frozenset[str]:
+    """The methods that read the same models as this one, itself included."""
 
-    def middle(program: str, value: str) -> float | None:
-        values = [float(e[value]) for e in mine if e["program"] == program and not e.get("status")]
+    def models(contest: Contest) -> set[Path]:
+        return set(contest.models(Path("base"), [Path(f"expert-{k + 1}") for k in range(experts)]))
+
+    return frozenset(other for other, contest in CONTESTS.items() if models(contest) == models(CONTESTS[name]))
+
+
+def summarise(name: str, entries: Sequence[Entry], experts: int) -> Line:
+    """Medians over the successful runs of one method; the floors' over the runs of all methods that read the same."""
+
+    def middle(program: str, value: str, methods: Set[str] = frozenset((name,))) -> float | None:
+        mine = [e for e in entries if e["method"] in methods and e["program"] == program]
+        values = [float(e[value]) for e in mine if not e.get("status")]
         return median(values) if values else None
+
+    same = readers(name, experts)
 
     return Line(
         CONTESTS[name],
         middle("mergekit", "wall_s"),
         middle("umm", "wall_s"),
-        middle("floor", "seconds"),
-        middle("durable floor", "seconds"),
+        middle("floor", "seconds", same),
+        middle("durable floor", "seconds", same),
         middle("mergekit", "cpu_s"),
         middle("umm", "cpu_s"),
         middle("mergekit", "anonymous_mb"),
@@ -105,8 +122,8 @@ def table(names: Sequence[str], report: Mapping[str, Any]) -> str:
     title = f"# {report['shape']}, {report['experts']} experts, bfloat16\n\n"
     where = f"{machine}.\n\numm: {_flat(report['umm'])}. mergekit: {_flat(report['mergekit'])}.\n\n"
     counts = f"{report['rounds']} rounds (mergekit: {report['mergekit_rounds']})"
-    rounds = f"Medians of {counts}, interleaved, warm page cache.\n\n"
-    rows = "".join(summarise(name, report["runs"]).markdown(name) for name in names)
+    rounds = f"Medians of {counts}, interleaved, warm page cache. {FLOORS}\n\n"
+    rows = "".join(summarise(name, report["runs"], report["experts"]).markdown(name) for name in names)
     failed = [e for e in report["runs"] if e.get("status")]
     lines = dict.fromkeys(f"- {e['program']} {e['method']}, status {e['status']}: {e['words']}" for e in failed)
     words = "\n".join(lines)

@@ -6,14 +6,15 @@ Rules that make two machines agree to the bit:
 2. A sum over a tensor is float64. Each row (the last axis) is cut into blocks of 1024, the last one padded with zeros.
    Within a block, 32 lanes add every 32nd element; the lanes are folded in halves (16, 8, 4, 2, 1). Blocks are folded
    one after the other in row-major order.
-3. Random words are Philox4x32-10. Element e of a tensor takes word ``(e mod 1024) div 256`` of the counter
-   ``(e div 1024) * 256 + e mod 256``; the key is BLAKE3(seed, tensor name, input id).
+3. Random numbers are the 16-bit halves of Philox4x32-7's words. Element e of a tensor takes half ``e mod 2`` (0 the
+   lower) of word ``(e mod 1024) div 256`` of the counter ``(e div 1024) * 128 + (e mod 256) div 2``; the key is
+   BLAKE3(seed, tensor name, input id).
 4. Scores are compared as integers that order like the floats; equal ones in order of index.
 5. exp and log, where a method needs them per element, are float64 polynomials of additions and multiplications.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
 BLOCK = 1024  # elements
 LANES = 32
-QUARTER = BLOCK // 4
+LAST_NUMBER = 0xFFFF  # the largest random number
+COUNTERS = BLOCK // 8  # of a block: each gives four words of two halves
 
 _PHILOX_M = (0xD2511F53, 0xCD9E8D57)
 _PHILOX_W = (0x9E3779B9, 0xBB67AE85)
+_PHILOX_ROUNDS = 7  # the fewest that pass BigCrush
 _MASK = np.uint64(0xFFFFFFFF)
 _LN2_HIGH = 0.693147180369123816490  # the leading bits of ln 2, so that k * _LN2_HIGH is exact
 _LN2_LOW = 1.90821492927058770002e-10
@@ -47,9 +50,10 @@ def fold(values: Iterable[float]) -> float:
     return float(total)
 
 
-def accumulate(total: float, block_sums: NDArray[np.float64]) -> float:
-    """Fold block sums into a running total, one after the other."""
-    return float(np.cumsum(np.concatenate(([total], block_sums)))[-1])
+def accumulate(totals: Sequence[float], block_sums: NDArray[np.float64]) -> list[float]:
+    """Fold block sums, (totals, blocks), into running totals, one after the other."""
+    folded: list[float] = np.cumsum(np.column_stack((totals, block_sums)), axis=1)[:, -1].tolist()
+    return folded
 
 
 def philox_key(seed: int, tensor: str, identity: str) -> int:
@@ -61,15 +65,15 @@ def philox_key(seed: int, tensor: str, identity: str) -> int:
     return int.from_bytes(digest.digest()[:8], "little")
 
 
-def philox(key: int, first_block: int, blocks: int) -> NDArray[np.uint32]:
-    """Random words of ``blocks`` whole blocks of 1024 elements, in element order."""
-    counter = np.arange(first_block * QUARTER, (first_block + blocks) * QUARTER, dtype=np.uint64)
+def philox(key: int, first_block: int, blocks: int) -> NDArray[np.uint16]:
+    """Random halves of words of ``blocks`` whole blocks of 1024 elements, in element order."""
+    counter = np.arange(first_block * COUNTERS, (first_block + blocks) * COUNTERS, dtype=np.uint64)
     c0, c1 = counter & _MASK, counter >> np.uint64(32)
     c2, c3 = np.zeros_like(c0), np.zeros_like(c0)
     k0, k1 = np.uint64(key & 0xFFFFFFFF), np.uint64(key >> 32)
     m0, m1 = (np.uint64(m) for m in _PHILOX_M)
     w0, w1 = (np.uint64(w) for w in _PHILOX_W)
-    for _ in range(10):
+    for _ in range(_PHILOX_ROUNDS):
         p0, p1 = c0 * m0, c2 * m1
         c0, c1, c2, c3 = (
             (p1 >> np.uint64(32)) ^ c1 ^ k0,
@@ -78,25 +82,33 @@ def philox(key: int, first_block: int, blocks: int) -> NDArray[np.uint32]:
             p0 & _MASK,
         )
         k0, k1 = (k0 + w0) & _MASK, (k1 + w1) & _MASK
-    words = np.stack([c.reshape(blocks, QUARTER) for c in (c0, c1, c2, c3)], axis=1)
-    return words.reshape(-1).astype(np.uint32)
+    words = np.stack([c.reshape(blocks, COUNTERS) for c in (c0, c1, c2, c3)], axis=1)
+    return words.reshape(-1).astype("<u4").view("<u2").astype(np.uint16, copy=False)
 
 
-def philox_range(key: int, start: int, count: int) -> NDArray[np.uint32]:
-    """Random words of elements ``start .. start + count``."""
+def philox_range(key: int, start: int, count: int) -> NDArray[np.uint16]:
+    """Random numbers of elements ``start .. start + count``."""
     first = start // BLOCK
-    words = philox(key, first, -(-(start + count) // BLOCK) - first)
-    return words[start - first * BLOCK :][:count]
+    numbers = philox(key, first, -(-(start + count) // BLOCK) - first)
+    return numbers[start - first * BLOCK :][:count]
 
 
 def odds_threshold(probability: float) -> int:
-    """The number of 32-bit words below which an element of that probability is kept."""
-    return min(1 << 32, max(0, round(probability * 2**32)))
+    """The 16-bit number below which an element of that probability is kept: only certainty is 0 or 2^16."""
+    if probability <= 0:
+        return 0
+    return min(LAST_NUMBER, max(1, round(probability * 2**16))) if probability < 1 else 1 << 16
 
 
 def rank_step(low: int, high: int, row: int) -> int:
-    """By how much a keep threshold grows per half rank in a row of this width, in 2^-20; 0 in a row of one."""
-    return ((high - low) << 20) // (2 * (row - 1)) if row > 1 else 0
+    """By how much a keep threshold grows per half rank in a row of this width, in 2^-32; 0 in a row of one."""
+    return ((high - low) << 32) // (2 * (row - 1)) if row > 1 else 0
+
+
+def rank_threshold(low: int, step: int, twice_rank: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The keep threshold at ranks given as half ranks, to the nearest: rounded down, too little would be kept."""
+    nearest: NDArray[np.int64] = (twice_rank * step + ((low << 32) + (1 << 31))) >> 32
+    return nearest
 
 
 def ordered_bits(scores: "torch.Tensor") -> NDArray[np.uint32]:

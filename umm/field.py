@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from umm.arithmetic import BLOCK, accumulate, from_ordered_bits, odds_threshold
+from umm.arithmetic import BLOCK, LAST_NUMBER, accumulate, from_ordered_bits, odds_threshold
 from umm.checkpoint.dtype import Dtype
 from umm.checkpoint.source import Bytes, Source
 from umm.errors import CheckpointError
@@ -23,7 +23,6 @@ TILE = 1 << 18  # elements of one tile
 SAMPLE = 1 << 16  # elements looked at to bracket an order statistic; smaller tensors are looked at whole
 CHUNKS = 32  # runs of consecutive elements that a sample is made of
 BINS = 1 << 18  # score patterns told apart by one pass
-LAST_WORD = 0xFFFFFFFF  # the largest random word; a threshold for ranks must be one
 SIGN = 0x80000000  # ordered bits of zero
 EVERYTHING = (0, 1 << 62)
 NOTHING = (1 << 32, 0)
@@ -106,7 +105,7 @@ class Field:
         totals = [0.0] * (n * (n + 1) // 2)
         for tile in self.tiles():
             sums = self.backend.gram(tile, deltas)
-            totals = [accumulate(t, s) for t, s in zip(totals, sums, strict=True)]
+            totals = accumulate(totals, sums)
         self._refuse_infinite(totals)
         return _symmetric(n, totals)
 
@@ -136,7 +135,7 @@ class Field:
         totals: list[float] = []
         for tile in self.tiles():
             sums = portable.function_sums(tile, function)
-            totals = [accumulate(t, s) for t, s in zip(totals or [0.0] * len(sums), sums, strict=True)]
+            totals = accumulate(totals or [0.0] * len(sums), sums)
         self._refuse_infinite(totals)
         return totals
 
@@ -164,7 +163,7 @@ class Field:
         totals, ties = [0.0] * (2 * self.experts), self._ties()
         for tile in self.tiles():
             sums = self.backend.masses(tile, form, ties, squares=squares)
-            totals = [accumulate(t, s) for t, s in zip(totals, sums, strict=True)]
+            totals = accumulate(totals, sums)
         self._refuse_infinite(totals)
         return totals
 
@@ -179,13 +178,13 @@ class Field:
         Also returns what to multiply each thinned delta by to restore its L1 norm.
         """
         limits = [(odds_threshold(low), odds_threshold(high)) for low, high in odds]
-        limits = [(low, high if low == high else min(high, LAST_WORD)) for low, high in limits]
+        limits = [(low, high if low == high else min(high, LAST_NUMBER)) for low, high in limits]
         bits = np.zeros((self.experts, -(-self.size // 8)), np.uint8)
         totals = [0.0] * (2 * self.experts)
         ranked = any(low != high for low, high in limits)
         for tile in self.tiles(whole_rows=ranked):
             sums = self.backend.draw(tile, self.keys, limits, bits)
-            totals = [accumulate(t, s) for t, s in zip(totals, sums, strict=True)]
+            totals = accumulate(totals, sums)
         self._refuse_infinite(totals)
         return Mask(bits), _scales(totals)
 

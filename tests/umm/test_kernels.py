@@ -171,10 +171,10 @@ def test_windows_count_ties_across_tiles(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("tile_size", [64, 1024, WHOLE])
-def test_masks_are_the_words_below_the_threshold_wherever_tiles_begin(backend: str, tile_size: int) -> None:
+def test_masks_are_the_numbers_below_the_threshold_wherever_tiles_begin(backend: str, tile_size: int) -> None:
     field = field_of(torch.zeros(41, 37), [torch.ones(41, 37)] * 2, backend=backend, tile_size=tile_size)
     mask, _ = field.draw([(0.3, 0.3), (0.9, 0.9)])
     for k, odds in enumerate((0.3, 0.9)):
-        words = torch.from_numpy(philox_range(field.keys[k], 0, 41 * 37).astype("int64"))
+        drawn = torch.from_numpy(philox_range(field.keys[k], 0, 41 * 37).astype("int64"))
         kept = torch.from_numpy(mask.bits[k])[:, None] >> torch.arange(8) & 1
-        assert torch.equal(kept.reshape(-1)[: 41 * 37].bool(), words < round(odds * 2**32))
+        assert torch.equal(kept.reshape(-1)[: 41 * 37].bool(), drawn < round(odds * 2**16))

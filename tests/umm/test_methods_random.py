@@ -135,7 +135,7 @@ def test_magnitudes_that_share_their_leading_bits_share_their_odds() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_odds_that_round_to_certainty_are_certain(backend: str) -> None:
+def test_odds_next_to_certainty_are_nearly_certain(backend: str) -> None:
     expert = torch.tensor([[1.0, 4.0]]).repeat(500, 1)
     (mask,) = mask_of([expert], [(2.0**-39, 1 - 2.0**-40)], backend=backend)
     assert mask.reshape(500, 2).all(0).tolist() == [False, True]

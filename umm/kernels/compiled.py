@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,28 +50,24 @@ def _signed_keys(tile: Tile, score: Score) -> NDArray[np.int32]:
 
 def count(tile: Tile, score: Score, searches: Sequence[Search]) -> None:
     """Count what lies above each bracket and fill its bins."""
-    if score != "delta" or not tile.has_base or not _all_halves(tile):
-        found = _signed_keys(tile, score)
-        for s in searches:
-            s.above += counting.count(found[s.row], *_bracket(s), _hints(s), s.bins, s.mixed)
-        return
-    base = tile.input(0).view(np.uint16)
+    halves = score == "delta" and tile.has_base and _all_halves(tile)
+    found = np.empty((0, 0), np.int32) if halves else _signed_keys(tile, score)
     for row, neighbours in groupby(searches, key=attrgetter("row")):
-        group, expert = tuple(neighbours), tile.input(row + 1).view(np.uint16)
-        above = np.zeros(len(group), np.int64)
-        brackets = np.array([_bracket(s) for s in group], np.int64)
-        bins, mixed = tuple(s.bins for s in group), tuple(s.mixed for s in group)
-        counting.count_halves(base, expert, brackets, tuple(map(_hints, group)), bins, mixed, above)
-        for s, larger in zip(group, above.tolist(), strict=True):
-            s.above += larger
+        base, expert = (tile.input(i).view(np.uint16) for i in (0, row + 1)) if halves else (found[row], found[row])
+        group = tuple(neighbours)
+        for i in range(0, len(group), counting.MOST_SEARCHES):
+            _count(base, expert, group[i : i + counting.MOST_SEARCHES], halves=halves)
 
 
-def _bracket(search: Search) -> tuple[int, int, int]:
-    return search.low - SIGN, search.width, search.shift
-
-
-def _hints(search: Search) -> NDArray[np.int64]:
-    return np.array([b - SIGN for b in search.popular], np.int64)
+def _count(base: NDArray[Any], expert: NDArray[Any], searches: Sequence[Search], *, halves: bool) -> None:
+    plain = len(tuple(takewhile(lambda s: not s.popular, searches)))
+    brackets = np.array([(s.low - SIGN, s.width, s.shift) for s in searches], np.int64)
+    popular = np.array([((s.popular or (s.low,))[0], (s.popular or (s.low,))[-1]) for s in searches], np.int64) - SIGN
+    bins, mixed = tuple(s.bins for s in searches), tuple(s.mixed for s in searches)
+    above = np.zeros(len(searches), np.int64)
+    counting.counter(len(searches), plain, int(halves))(base, expert, brackets, popular, bins, mixed, above)
+    for s, larger in zip(searches, above.tolist(), strict=True):
+        s.above += larger
 
 
 def _all_halves(tile: Tile) -> bool:
@@ -178,7 +175,7 @@ class _Rule:
         """The fused loop, if there is one; one without election always divides."""
         if self.mode == _SHARED:
             return None
-        loop = fused.mixer(len(self.weights), self.mode, self.upper, self.elect)
+        loop = fused.mixer(len(self.weights), self.mode, self.upper, self.elect, self.rescaled)
         divide, floor, _, scale = self.rule
         rule = self.rule if divide or self.elect else (False, floor, np.float32(1), scale)
         return partial(loop, *self.thinning, self.weights, self.rescale, rule)

@@ -27,17 +27,18 @@ ONE_BYTE = np.array([sum(((b >> i) & 1) << (8 * i) for i in range(8)) for b in r
 
 
 @cache
-def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., Any]:
+def mixer(experts: int, thinning: int, upper: int, elect: int, rescaled: int) -> Callable[..., Any]:
     """A loop for so many experts, with windows (thinning 1) or a bit mask (2), and without an election of signs (0),
     with one on weighted (1) or plain (2) deltas.
 
-    ``upper`` says whether any window has an upper edge. The loop takes a tile from block ``begin`` on and returns where
-    it stopped (at the end, or at a block with an uneven tie) and the set of bad inputs, as ``loops.mix`` does.
+    ``upper`` says whether any window has an upper edge, ``rescaled`` whether deltas are multiplied by ``rescale``. The
+    loop takes a tile from block ``begin`` on and returns where it stopped (at the end, or at a block with an uneven
+    tie) and the set of bad inputs, as ``loops.mix`` does.
     """
 
     def mix(edges, limits, first, last, bits, weights, rescale, rule, half, start, begin, n, out):
         divide, floor, divisor, scale = rule
-        lower = weight = factor = low_edge = high_edge = least = bound = lows = highs = REGISTERS
+        lower = weight = factor = low_edge = high_edge = least = bound = lows = highs = ballot = REGISTERS
         zero, one = np.float32(0), np.float32(1)
         for k in range(experts):
             weight[k], factor[k] = weights[k], rescale[k]
@@ -71,31 +72,31 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
             target, top = out[o : o + m], np.uint32(0)
             for j in range(m):
                 b = np.uint32(np.uint32(lower[0][j]) << np.uint32(16)).view(np.float32)
-                vote, plus, minus, plus_share, minus_share = zero, zero, zero, zero, zero
+                vote = zero
                 for k in range(experts):
                     d = np.uint32(np.uint32(lower[k + 1][j]) << np.uint32(16)).view(np.float32) - b
                     if thinning == 2:
                         d = d if flags[k, j] != 0 else zero
                     if thinning == 1:
                         size = abs(d)
-                        lows[k] += np.int32(size == low_edge[k])
+                        lows[k] = np.int32(lows[k] + np.int32(size == low_edge[k]))  # or it would have 64 bits
                         if upper:
-                            highs[k] += np.int32(size == high_edge[k])
+                            highs[k] = np.int32(highs[k] + np.int32(size == high_edge[k]))
                             d = d if (size >= least[k]) & (size < bound[k]) else zero
                         else:
                             d = d if size >= least[k] else zero
-                    d = d * factor[k]
+                    if rescaled:
+                        d = d * factor[k]
                     v = d * weight[k]
                     vote += d if elect == 2 else v
-                    if elect != 0:
-                        plus += v if v > zero else zero
-                        minus += v if v < zero else zero
-                        plus_share += weight[k] if v > zero else zero
-                        minus_share += weight[k] if v < zero else zero
+                    ballot[k] = v
                 total = vote
                 if elect != 0:
-                    total = plus if vote >= zero else minus
-                    share = plus_share if vote >= zero else minus_share
+                    total, share, side = zero, zero, np.float32(one if vote >= zero else -one)
+                    for k in range(experts):
+                        agrees = ballot[k] * side > zero
+                        total += ballot[k] if agrees else zero
+                        share += weight[k] if agrees else zero
                     share = max(share, floor) if floor > zero else share
                     total = total / (share if divide and share != zero else one)
                 else:
@@ -119,7 +120,7 @@ def mixer(experts: int, thinning: int, upper: int, elect: int) -> Callable[..., 
             bad |= np.int64(top >= np.uint32(0x7F80)) << 31
         return n, bad
 
-    given = {"experts": experts, "thinning": thinning, "upper": upper, "elect": elect}
+    given = {"experts": experts, "thinning": thinning, "upper": upper, "elect": elect, "rescaled": rescaled}
     name = "_".join(["mix", *map(str, given.values())])
     with global_compiler_lock:  # under it numba parses too, and before Python 3.11.8 and 3.12.2 two at once can fail
         return compiled(unrolled(mix, name, **given))  # type: ignore[no-any-return]

@@ -16,10 +16,11 @@ from numba import njit
 BLOCK = 1024
 LANES = 32
 FOUR_ROWS = 4 * LANES
-QUARTER = 256
+QUARTER = 128  # counters whose four words, cut in halves, are the random words of a block
+PHILOX_ROUNDS = 7
 RANK_BITS = 17
 SLAB = 1 << 14  # elements that random words are drawn for at a time
-FRACTION = 20  # bits behind the point of a threshold's step per half rank
+FRACTION = 32  # bits behind the point of a threshold and of its step per half rank
 INFINITE = 0x7F800000  # bits from which a float32 magnitude is infinite or NaN
 INFINITE_HALF = 0x7C00
 
@@ -302,10 +303,10 @@ def keep_window(values, m, k, edges, limits, first, last):
     high, low = edges[0, 0, k], edges[1, 0, k]
     ties_first, ties_last = np.int32(0), np.int32(0)
     for j in range(m):
-        ties_last += np.int32(abs(values[j]) == low)
+        ties_last = np.int32(ties_last + np.int32(abs(values[j]) == low))  # += would widen it to 64 bits
     if high < np.inf:
         for j in range(m):
-            ties_first += np.int32(abs(values[j]) == high)
+            ties_first = np.int32(ties_first + np.int32(abs(values[j]) == high))
     all_first, all_last = first[k] + ties_first <= limits[0, k], last[k] + ties_last <= limits[1, k]
     if (all_first or first[k] >= limits[0, k]) and (all_last or last[k] >= limits[1, k]):
         bound = high if all_first else edges[0, 1, k]
@@ -375,13 +376,13 @@ def masses(raw, codes, start, n, row, whole, squares, mode, edges, limits, first
 
 @compiled
 def philox(key_low, key_high, block, words):
-    """The 1024 random words of one block of elements, in element order."""
+    """The 1024 random halves of one block of elements, in element order, as 512 words."""
     mask = np.uint64(0xFFFFFFFF)
     for i in range(QUARTER):
         counter = np.uint64(block * QUARTER + i)
         c0, c1, c2, c3 = counter & mask, counter >> np.uint64(32), np.uint64(0), np.uint64(0)
         k0, k1 = np.uint64(key_low), np.uint64(key_high)
-        for _ in range(10):
+        for _ in range(PHILOX_ROUNDS):
             p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
             c0, c2 = (p1 >> np.uint64(32)) ^ c1 ^ k0, (p0 >> np.uint64(32)) ^ c3 ^ k1
             c1, c3 = p1 & mask, p0 & mask
@@ -393,9 +394,13 @@ def philox(key_low, key_high, block, words):
 
 
 @compiled
-def class_thresholds(delta, low, step, classes, counts, ranks, thresholds):
-    """Each element's magnitude class, and each class's keep threshold from the mean rank of its members."""
-    row = len(classes)
+def class_thresholds(delta, low, step, row, classes, counts, ranks, thresholds):
+    """Each element's magnitude class, and each class's keep threshold from the mean rank of its members.
+
+    ``classes`` has room for a multiple of four, the last ones zero. They are counted four to a load: loads and stores
+    are what this takes.
+    """
+    fours, mask = classes.view(np.uint64), np.uint64(0xFFFF)
     bits = delta.view(np.uint32)
     least, most = np.uint16(0xFFFF), np.uint16(0)
     for j in range(row):
@@ -407,31 +412,32 @@ def class_thresholds(delta, low, step, classes, counts, ranks, thresholds):
     here, limits = counts[first : np.int64(most) + 1], thresholds[first : np.int64(most) + 1]
     here[:] = 0
     counts[0] = 0
-    for j in range(row):
-        counts[np.uint32(classes[j])] += 1
-    below = counts[0]
-    thresholds[0] = np.uint32(low + ((step * (below - 1)) >> FRACTION))
+    for i in range(len(fours)):
+        c = fours[i]
+        counts[c & mask] += 1
+        counts[(c >> np.uint64(16)) & mask] += 1
+        counts[(c >> np.uint64(32)) & mask] += 1
+        counts[c >> np.uint64(48)] += 1
+    below, nearest = counts[0] - (len(classes) - row), (low << FRACTION) + (1 << (FRACTION - 1))
+    thresholds[0] = np.uint16((nearest + step * (below - 1)) >> FRACTION)
     for c in range(len(here)):  # apart from what follows: only this depends on the class before
         ranks[c] = 2 * below + here[c] - 1
         below += here[c]
     for c in range(len(here)):
-        limits[c] = np.uint32(low + ((step * ranks[c]) >> FRACTION))
+        limits[c] = np.uint16((nearest + step * ranks[c]) >> FRACTION)
 
 
 @compiled
 def choose(drawn, classes, thresholds, wanted, chosen):
     """Whether each random word is below its class's threshold, as 0/1 bytes; ``wanted`` is room for a row of them.
 
-    ``classes`` and ``wanted`` have room for a multiple of four. Four classes are loaded, and two thresholds stored, at
-    a time: loads and stores are what this takes.
+    Both ``classes`` and ``wanted`` have room for a multiple of four; four classes are loaded at a time.
     """
-    fours, pairs, mask = classes.view(np.uint64), wanted.view(np.uint64), np.uint64(0xFFFF)
-    for i in range((len(drawn) + 3) // 4):
-        c = fours[i]
-        t0, t1 = np.uint64(thresholds[c & mask]), np.uint64(thresholds[(c >> np.uint64(16)) & mask])
-        t2, t3 = np.uint64(thresholds[(c >> np.uint64(32)) & mask]), np.uint64(thresholds[c >> np.uint64(48)])
-        two = pairs[2 * i : 2 * i + 2]
-        two[0], two[1] = t0 | (t1 << np.uint64(32)), t2 | (t3 << np.uint64(32))
+    fours, mask = classes.view(np.uint64), np.uint64(0xFFFF)
+    for i in range(len(fours)):
+        c, four = fours[i], wanted[4 * i : 4 * i + 4]
+        four[0], four[1] = thresholds[c & mask], thresholds[(c >> np.uint64(16)) & mask]
+        four[2], four[3] = thresholds[(c >> np.uint64(32)) & mask], thresholds[c >> np.uint64(48)]
     for j in range(len(drawn)):
         chosen[j] = drawn[j] < wanted[j]
 
@@ -443,28 +449,29 @@ def draw(lower, upper, lower_code, upper_code, start, n, row, key_low, key_high,
     Some rows at a time, so that their random words stay in the cache.
     """
     some = max(1, SLAB // row) * row
-    words, flags = np.empty((some // BLOCK + 2) * BLOCK, np.uint32), np.empty(some + 16, np.uint8)
+    words, flags = np.empty((some // BLOCK + 2) * BLOCK // 2, np.uint32), np.empty(some + 16, np.uint8)
+    halves = words.view(np.uint16)
     base, delta = np.empty(BLOCK, np.float32), np.empty(row + BLOCK, np.float32)
-    padded = np.zeros((row + 3) // 4 * 4, np.uint16)
-    classes, wanted = padded[:row], np.empty(len(padded), np.uint32)
+    classes = np.zeros((row + 3) // 4 * 4, np.uint16)
+    wanted = np.empty(len(classes), np.uint16)
     lanes, tail = np.empty(LANES, np.float64), np.empty((2, FOUR_ROWS), np.float32)
     counts = np.zeros(1 << (31 - RANK_BITS), np.int64)
-    ranks, thresholds = np.empty(len(counts), np.int64), np.zeros(len(counts), np.uint32)
+    ranks, thresholds = np.empty(len(counts), np.int64), np.zeros(len(counts), np.uint16)
     block = 0
     for place in range(0, n, some):
         count, position = min(some, n - place), start + place
         lead = position & (BLOCK - 1)
         for b in range((lead + count + BLOCK - 1) // BLOCK):
-            philox(key_low, key_high, (position >> 10) + b, words[b * BLOCK : (b + 1) * BLOCK])
+            philox(key_low, key_high, (position >> 10) + b, words[b * BLOCK // 2 : (b + 1) * BLOCK // 2])
         flags[count:] = 0
         for line in range(0, count, row):
             for o in range(0, row, BLOCK):
                 m = min(BLOCK, row - o)
                 direct_block(lower, upper, lower_code, upper_code, place + line + o, m, base, delta[o : o + BLOCK])
-            chosen, drawn = flags[line : line + row], words[lead + line : lead + line + row]
+            chosen, drawn = flags[line : line + row], halves[lead + line : lead + line + row]
             if step != 0:
-                class_thresholds(delta, low, step, classes, counts, ranks, thresholds)
-                choose(drawn, padded, thresholds, wanted, chosen)
+                class_thresholds(delta, low, step, row, classes, counts, ranks, thresholds)
+                choose(drawn, classes, thresholds, wanted, chosen)
             else:
                 for j in range(row):
                     chosen[j] = np.int64(drawn[j]) < low

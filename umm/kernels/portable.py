@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from umm.arithmetic import block_sums, ordered_bits, philox_range, rank_step, row_sums
+from umm.arithmetic import block_sums, ordered_bits, philox_range, rank_step, rank_threshold, row_sums
 from umm.checkpoint.dtype import Dtype
 from umm.forms import Blend, Elementwise, Mix, Window
 from umm.kernels.tile import Function, Score, Scores, Search, Ties, Tile
@@ -205,7 +205,7 @@ def rank_thresholds(delta: torch.Tensor, row: int, low: int, high: int) -> NDArr
     for r, line in enumerate(classes):
         bins = np.bincount(line)
         twice_rank = 2 * (np.cumsum(bins) - bins) + bins - 1
-        thresholds[r] = (low + (rank_step(low, high, row) * twice_rank >> 20))[line]
+        thresholds[r] = rank_threshold(low, rank_step(low, high, row), twice_rank)[line]
     return thresholds.reshape(-1)
 
 

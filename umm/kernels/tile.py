@@ -120,7 +120,7 @@ class Backend(Protocol):
     def draw(
         self, tile: Tile, keys: Sequence[int], odds: Sequence[tuple[int, int]], bits: NDArray[np.uint8]
     ) -> NDArray[np.float64]:
-        """Draw which elements each expert keeps, by thresholds out of 2^32 from the least to the largest magnitude.
+        """Draw which elements each expert keeps, by thresholds out of 2^16 from the least to the largest magnitude.
 
         Sets their bits and returns the masses, as ``masses`` does.
         """
