@@ -68,7 +68,7 @@ def _one(base: Source, expert: Source, progress: Progress) -> _Part:
             return _Part(0.0, base_finite, expert_finite)
         difference = theirs.astype(np.float64)
         difference -= ours
-        squares = accumulate(squares, block_sums(difference * difference))
+        (squares,) = accumulate([squares], block_sums(difference * difference)[None])
         progress(count)
     return _Part(squares, True, True)
 

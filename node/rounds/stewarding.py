@@ -220,13 +220,14 @@ class Stewarding:
         return await store.off_loop(read)
 
     def _named(self, revision: int) -> Iterator[bytes]:
-        for kind in (Ballot, Proposal, Vote):
-            for signed in self.proceedings.ledger.taken(kind):
-                if signed.record.revision == revision:
-                    yield signed.record.roster
-        for said in self.proceedings.ledger.taken(Timeout):
-            if said.record.revision == revision and said.record.lock is not None:
-                yield said.record.lock.roster
+        ledger = self.proceedings.ledger
+        said: list[Ballot | Proposal | Vote] = [one.record for one in ledger.taken(Ballot)]
+        said += [one.record for one in ledger.taken(Proposal)]
+        said += [one.record for one in ledger.taken(Vote)]
+        yield from (record.roster for record in said if record.revision == revision)
+        for timeout in ledger.taken(Timeout):
+            if timeout.record.revision == revision and timeout.record.lock is not None:
+                yield timeout.record.lock.roster
 
     async def _bring_roster(self, roster: bytes, of: bytes) -> None:
         places = self.gathering.sources(self.proceedings)

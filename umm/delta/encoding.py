@@ -130,7 +130,7 @@ def _pack(
                         "the training broke down, go back to an earlier checkpoint of it"
                     )
                 file.append(part.frames)
-                total = accumulate(total, part.sums.squares)
+                (total,) = accumulate([total], part.sums.squares[None])
                 progress(part.size)
             if file.finish():
                 found[name] = total if Dtype.from_header(tensor.dtype) else None

@@ -58,7 +58,7 @@ def measure(base: Path, delta: Path, *, threads: int | None = None, progress: Pr
             for name, own in groupby(parts, key=lambda part: part.packed.name):
                 total, finite = 0.0, True
                 for part in own:
-                    total = accumulate(total, part.sums.squares)
+                    (total,) = accumulate([total], part.sums.squares[None])
                     finite = finite and part.sums.finite
                     progress(part.size)
                 if Dtype.from_header(old.tensors[name].dtype):
