@@ -8,7 +8,7 @@ READY := .venv/.ready
 
 help:
 	@echo "make setup      make .venv with everything that development needs"
-	@echo "make demo       build small models, merge them by a recipe, use the result"
+	@echo "make demo       a round of five nodes on this machine, and two frauds that are found out"
 	@echo "make test       checks and tests, a few minutes"
 	@echo "make check      format, lint, types, arrows between rooms"
 	@echo "make test-slow  the tests that take minutes each"
