@@ -84,7 +84,7 @@ def test_loops_are_written_out_while_another_thread_compiles() -> None:
     try:
         for _ in range(15):
             _ = [_Noisy() for _ in range(20)]
-            fused.mixer.__wrapped__(3, 1, 1, 1)
+            fused.mixer.__wrapped__(3, 1, 1, 1, 1)
     finally:
         gc.set_threshold(*before)
         over.set()

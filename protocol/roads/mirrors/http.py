@@ -136,7 +136,8 @@ class HttpFiles:
         if self._closed:
             raise UnavailableError(f"the mirror {self.base} is closed")
         self._open.add(answer)
-        thread = asyncio.get_running_loop().run_in_executor(self._threads, partial(answer.work, work, *arguments))
+        job = self._threads.submit(partial(answer.work, work, *arguments))
+        thread = asyncio.wrap_future(job)
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(thread)
@@ -149,6 +150,7 @@ class HttpFiles:
                 answer.abandoned = True
                 answer.line.cut()
                 thread.add_done_callback(_forget)
+                job.add_done_callback(lambda _: answer.close())  # it may have ended well a moment before the cut
 
     def _end(self, answer: _Answer) -> None:
         """Keep the connection for the next request if the answer was read to its end."""
