@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from node.control.client import Client
@@ -129,14 +130,15 @@ class Company:
 
 
 @contextmanager
-def company(folder: Path) -> Iterator[Company]:
-    """Nodes that all end with the block."""
-    made = Company(folder)
-    try:
-        yield made
-    finally:
-        for node in made.nodes.values():
-            node.kill()
+def company() -> Iterator[Company]:
+    """Nodes that all end with the block. Their homes have short paths, as sockets must."""
+    with TemporaryDirectory(prefix="umm-") as folder:
+        made = Company(Path(folder))
+        try:
+            yield made
+        finally:
+            for node in made.nodes.values():
+                node.kill()
 
 
 def draft(base: Path, *, commit: int, reveal: int, roster: int = 60, stewards: tuple[bytes, ...] = ()) -> Draft:

@@ -58,7 +58,7 @@ def experts(folder: Path) -> dict[str, Path]:
 @asynchronous
 async def test_three_experts_become_one_model_that_a_stranger_can_check(tmp_path: Path) -> None:
     models = experts(tmp_path / "models")
-    with company(tmp_path / "nodes") as nodes:
+    with company() as nodes:
         _, convener = await nodes.node("convener")
         contributors = {name: (await nodes.node(name))[1] for name in ("maths", "prose", "lora")}
         round_id = await opened(convener, draft(models["base"], commit=COMMIT, reveal=REVEAL))
@@ -85,7 +85,7 @@ async def test_three_experts_become_one_model_that_a_stranger_can_check(tmp_path
 @asynchronous
 async def test_contributors_that_are_killed_and_started_again_are_in(tmp_path: Path) -> None:
     models = experts(tmp_path / "models")
-    with company(tmp_path / "nodes") as nodes:
+    with company() as nodes:
         _, convener = await nodes.node("convener")
         hidden, early = await nodes.node("hidden")
         shown, late = await nodes.node("shown")
@@ -109,7 +109,7 @@ async def test_contributors_that_are_killed_and_started_again_are_in(tmp_path: P
 @asynchronous
 async def test_a_steward_that_is_killed_in_any_phase_goes_on_where_it_was(tmp_path: Path, phase: Phase) -> None:
     models = experts(tmp_path / "models")
-    with company(tmp_path / "nodes") as nodes:
+    with company() as nodes:
         _, friend = await nodes.node("friend")  # the bootstrap peer lives on
         steward, convener = await nodes.node("steward")
         _, contributor = await nodes.node("contributor")
@@ -131,7 +131,7 @@ async def stewards_of(nodes: Company, names: str) -> dict[str, tuple[NodeProcess
 @asynchronous
 async def test_three_of_four_stewards_publish_one_result_while_one_is_silent(tmp_path: Path) -> None:
     models = experts(tmp_path / "models")
-    with company(tmp_path / "nodes") as nodes:
+    with company() as nodes:
         stewards = await stewards_of(nodes, "abcd")
         points = tuple(node.key.public.point for node, _ in stewards.values())
         convener = stewards["a"][1]
@@ -154,7 +154,7 @@ async def test_three_of_four_stewards_publish_one_result_while_one_is_silent(tmp
 @asynchronous
 async def test_a_withdrawn_contribution_is_taken_out_by_a_revision(tmp_path: Path) -> None:
     models = experts(tmp_path / "models")
-    with company(tmp_path / "nodes") as nodes:
+    with company() as nodes:
         _, convener = await nodes.node("convener")
         _, contributor = await nodes.node("contributor")
         round_id = await opened(convener, draft(models["base"], commit=COMMIT, reveal=REVEAL))
@@ -185,7 +185,7 @@ async def test_a_withdrawn_contribution_is_taken_out_by_a_revision(tmp_path: Pat
 async def test_a_contribution_that_no_steward_would_take_is_refused_where_it_is_made(tmp_path: Path) -> None:
     models = experts(tmp_path / "models")
     other = plain(tmp_path / "models" / "wide", "wide", width=16)
-    with company(tmp_path / "nodes") as nodes:
+    with company() as nodes:
         _, convener = await nodes.node("convener")
         round_id = await opened(convener, draft(models["base"], commit=60, reveal=REVEAL))
         with pytest.raises(NodeError, match="not like the base"):
