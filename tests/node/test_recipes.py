@@ -44,7 +44,7 @@ def member(k: int, domain: str = "code", kind: str = "delta") -> Member:
 
 
 def place(contribution: Member) -> str:
-    return f"/work/{contribution.id.hex()}"
+    return f"/experts/{contribution.id.hex()}"
 
 
 def expanded(text: str, *roster: Member) -> str:
