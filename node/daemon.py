@@ -104,8 +104,9 @@ async def running(home: Home, config: Config, stopping: asyncio.Event) -> AsyncI
         node = LocalNode(services, rounds, diary, lambda: swarm.addresses, stopping)
         control = await ControlServer.start(node, socket, Remote.of(config.control, key, unix_time()))
         stack.push_async_callback(control.close)
-        await _serve_folders(database, library)
         await rounds.resume()
+        serving = group.create_task(_serve_folders(database, library))  # hashes them, which takes long
+        stack.callback(serving.cancel)
         for address, why in swarm.troubles.items():
             _log.warning("the bootstrap address %s does not work: %s", address, why)
         _log.info("%s is running; others reach it at %s", key.public.name, ", ".join(swarm.addresses) or "no address")

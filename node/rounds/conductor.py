@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from node.database import Database
+from node.errors import NodeError
 from node.rounds.announcements import Announcements
 from node.rounds.events import Event, events_of
 from node.rounds.gathering import Gathering
@@ -65,7 +66,7 @@ class Conductor:
             self._awake.clear()
             try:
                 await self.step()
-            except ProtocolError as error:
+            except (NodeError, ProtocolError) as error:
                 _log.warning("round %s: %s", self.proceedings.round.id.hex()[:12], error)
             await self._wait()
 

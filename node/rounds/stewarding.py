@@ -23,8 +23,9 @@ from node.rounds.gathering import Gathering
 from node.rounds.materials import Materials
 from node.rounds.merging import Merging
 from node.rounds.proceedings import Proceedings
+from node.worker.messages import printable
 from protocol.agreement import Fetch, Keep, Say, Situation, decision, duties
-from protocol.errors import MalformedError, ProtocolError, RuleError, UnavailableError
+from protocol.errors import ForgedError, MalformedError, ProtocolError, RuleError, UnavailableError
 from protocol.ledger import LeftOut
 from protocol.records import (
     Attestation,
@@ -105,7 +106,7 @@ class Stewarding:
             folder = await self.materials.contribution(offer, places)
         except UnavailableError:
             return  # asked again later
-        except (RuleError, MalformedError) as error:
+        except (ForgedError, RuleError, MalformedError) as error:
             verdict = Verdict(offer.id, Fault.MANIFEST.value, str(error))
         else:
             async with self.heavy:
@@ -113,18 +114,23 @@ class Stewarding:
         await asyncio.to_thread(self._judge, verdict)
 
     def _judge(self, verdict: Verdict) -> None:
+        """A refusal is said before the verdict is kept: after a crash in between, it is found and said again."""
+        if verdict.fault is not None:
+            self._refuse(verdict, verdict.fault)
         self.database.judge(self.proceedings.round.id, verdict)
         name = verdict.contribution.hex()[:12]
         if verdict.fault is None:
             self._event("checked", f"contribution {name} is complete and valid", verdict.contribution)
             return
         self._event("refused", f"contribution {name} is refused: {verdict.reason}", verdict.contribution)
+
+    def _refuse(self, verdict: Verdict, fault: str) -> None:
         refusal = Refusal(
             author=self.proceedings.me,
             round=self.proceedings.round.id,
             contribution=verdict.contribution,
-            fault=Fault(verdict.fault),
-            reason=(verdict.reason or verdict.fault)[:MAX_REASON].strip(),
+            fault=Fault(fault),
+            reason=printable(verdict.reason or fault)[:MAX_REASON].strip(),
         )
         self.proceedings.say(refusal, self.clock())
 
