@@ -21,9 +21,9 @@ from node.peers import Peers, Place
 from protocol.blobs.assemble import assemble
 from protocol.blobs.folder import FolderSource
 from protocol.blobs.kinds import About
-from protocol.blobs.manifest import Manifest
+from protocol.blobs.manifest import MAX_MANIFEST_BYTES, Manifest
 from protocol.blobs.source import Library
-from protocol.blobs.store import Store
+from protocol.blobs.store import LOCAL, Store
 from protocol.exchange.download import fetch, fetch_manifest
 from protocol.exchange.interface import Peer
 from protocol.exchange.progress import Progress, quiet
@@ -81,6 +81,7 @@ class Materials:
         """Offer a folder on this disk as blobs, from where it lies. Hashes all of it."""
         source = await asyncio.to_thread(FolderSource, folder, about)
         self.library.add(source)
+        await self.store.off_loop(self.store.put, source.manifest.encode(), LOCAL)
         await asyncio.to_thread(self.database.keep_folder, source.manifest.id, source.manifest.about, folder)
         return source.manifest
 
@@ -112,12 +113,12 @@ class Materials:
         places: Sequence[Place],
         progress: Progress,
     ) -> Path:
-        for own in (self._own(manifest_id), target):
-            if own is not None and await asyncio.to_thread(_is_whole, own):
-                return own
         holder = round_id.hex()
         manifest = await self._manifest(manifest_id, holder, places)
         check_manifest(record, manifest)
+        for own in (self._own(manifest_id), target):
+            if own is not None and await asyncio.to_thread(_is_whole, own):
+                return own
         await self.bring(dict(manifest.blobs), holder, places, progress)
         await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
         await asyncio.to_thread(assemble, manifest, self.store, target)
@@ -129,6 +130,9 @@ class Materials:
         return folder if folder is not None and folder.is_dir() else None
 
     async def _manifest(self, manifest_id: bytes, holder: str, places: Sequence[Place]) -> Manifest:
+        here = await self.store.off_loop(self.store.read_whole, manifest_id, MAX_MANIFEST_BYTES)
+        if here is not None:
+            return Manifest.parse(here)
         return await fetch_manifest(
             manifest_id, self.store, await self._sources(places), grudges=self.peers.grudges, holder=holder
         )
